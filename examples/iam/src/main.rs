@@ -1,0 +1,2 @@
+//! Reference server: iam.
+fn main() {}

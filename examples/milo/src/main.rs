@@ -1,0 +1,2 @@
+//! Reference server: milo.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Reference server: resourcemanager.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A framework for Kubernetes-style API servers.

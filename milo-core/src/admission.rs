@@ -1,0 +1,1 @@
+//! The trait that mutates and checks writes.

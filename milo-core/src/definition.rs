@@ -1,0 +1,1 @@
+//! Everything the server knows of a kind.

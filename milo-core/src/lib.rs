@@ -1,0 +1,39 @@
+//! The heart of Milo: what a resource is, where it lives, who asks, and how it is kept.
+//!
+//! Nothing in this crate opens a socket. An evaluator, a ledger or a storage engine depends on
+//! `milo-core` alone; `milo-apiserver-kit` puts a Kubernetes-style API server on top.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`definition`] | [`ResourceDefinition`](definition::ResourceDefinition): everything the server knows of a kind |
+//! | [`schema`] | structural schemas: prune, default, validate, CEL rules |
+//! | [`object`], [`meta`], [`conditions`] | objects, their metadata rules, condition helpers |
+//! | [`scope`], [`key`] | control planes and the storage keys that cannot be built without one |
+//! | [`identity`], [`request`] | who asks, and what is asked |
+//! | [`authorization`], [`admission`] | the traits that decide |
+//! | [`selector`] | label and field selectors |
+//! | [`status`] | Kubernetes `Status` errors |
+//! | [`storage`] | the storage trait and its engines |
+//! | [`resourcemanager`] | the hierarchy kinds: Organization, Project, memberships, suspensions |
+
+pub mod admission;
+pub mod authorization;
+pub mod conditions;
+pub mod definition;
+pub mod identity;
+pub mod key;
+pub mod meta;
+pub mod object;
+pub mod request;
+pub mod resourcemanager;
+pub mod schema;
+pub mod scope;
+pub mod selector;
+pub mod status;
+pub mod storage;
+
+// Re-exported so that users of this crate cannot mismatch versions.
+pub use bytes;
+pub use k8s_openapi;
+pub use kube_core;
+pub use schemars;
