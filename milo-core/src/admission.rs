@@ -1,1 +1,112 @@
-//! The trait that mutates and checks writes.
+//! The traits that mutate and check a write before it commits.
+//!
+//! Admission has no side effects. What must hold together commits together: a step may add
+//! preconditions and operations to the transaction that will write the object, and nothing else.
+//! So there is no window in which half of it is true, and nothing to clean up when the client goes
+//! away.
+
+use async_trait::async_trait;
+
+use crate::{
+    definition::ResourceDefinition,
+    key::{GroupResource, Key},
+    object::Object,
+    request::RequestAttributes,
+    scope::Scope,
+    status::StatusError,
+    storage::{Revision, Transaction},
+};
+
+/// What a write does. A patch is an update, or a create when the object is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// The object is new.
+    Create,
+    /// The object changes, its status included.
+    Update,
+    /// The object is removed, or marked for removal.
+    Delete,
+}
+
+/// A stored object, read by [`ObjectReader`].
+#[derive(Clone, Debug)]
+pub struct StoredObject {
+    /// Its key, to name it in a precondition.
+    pub key: Key,
+    /// The commit that last wrote it.
+    pub revision: Revision,
+    /// Its content.
+    pub object: Object,
+}
+
+/// Reads objects of any served kind, linearizably.
+#[async_trait]
+pub trait ObjectReader: Send + Sync {
+    /// The object, or none. `namespace` is empty for a cluster-scoped kind.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    async fn read(
+        &self,
+        resource: &GroupResource,
+        scope: &Scope,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<StoredObject>, StatusError>;
+}
+
+/// A write on its way to the storage.
+pub struct AdmissionRequest<'a> {
+    /// Who asks, and for what.
+    pub attributes: &'a RequestAttributes,
+    /// The kind.
+    pub definition: &'a ResourceDefinition,
+    /// What the write does.
+    pub operation: Operation,
+    /// What is stored now; none on create.
+    pub old: Option<&'a Object>,
+    /// Whether nothing will be written in the end.
+    pub dry_run: bool,
+    /// Reads other objects.
+    pub reader: &'a dyn ObjectReader,
+    /// The transaction that will write the object. A step may add to it.
+    pub transaction: &'a mut Transaction,
+    /// Texts for the client, sent as `Warning` headers.
+    pub warnings: &'a mut Vec<String>,
+}
+
+/// A step that every write of every kind passes. Pick the kinds you care for by
+/// [`AdmissionRequest::definition`].
+///
+/// Steps run again when a concurrent write forces the server to compute the write anew.
+#[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an admission step",
+    note = "implement `milo_core::admission::Admission` with `#[async_trait]`"
+)]
+pub trait Admission: Send + Sync + std::fmt::Debug + 'static {
+    /// Changes the object before it is validated. Not called for deletions.
+    ///
+    /// # Errors
+    /// Whatever the client should be told; the write ends.
+    async fn mutate(
+        &self,
+        _request: &mut AdmissionRequest<'_>,
+        _object: &mut Object,
+    ) -> Result<(), StatusError> {
+        Ok(())
+    }
+
+    /// Checks the final object; for deletions, the stored one.
+    ///
+    /// # Errors
+    /// Whatever the client should be told; the write ends.
+    async fn validate(
+        &self,
+        _request: &mut AdmissionRequest<'_>,
+        _object: &Object,
+    ) -> Result<(), StatusError> {
+        Ok(())
+    }
+}

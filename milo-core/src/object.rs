@@ -213,9 +213,8 @@ impl Object {
     #[must_use]
     pub fn encode(&self) -> Encoded {
         let mut buffer = BytesMut::with_capacity(1024).writer();
-        let start = head(self.api_version(), self.kind());
-        let out = buffer.get_mut();
-        out.put_slice(start.as_bytes());
+        let head = Head::new(self.api_version(), self.kind());
+        buffer.get_mut().put_slice(&head.0);
         let mut first = true;
         for (key, value) in self.metadata().into_iter().flatten() {
             if key != "resourceVersion" {
@@ -230,7 +229,7 @@ impl Object {
             }
         }
         buffer.get_mut().put_slice(b"}");
-        Encoded { bytes: buffer.into_inner().freeze(), splice: start.len() }
+        Encoded { bytes: buffer.into_inner().freeze(), splice: head.0.len() }
     }
 }
 
@@ -238,13 +237,22 @@ fn text(value: Option<&Value>) -> &str {
     value.and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Everything up to where the first field of `metadata` begins.
-fn head(api_version: &str, kind: &str) -> String {
-    format!(
-        "{{\"apiVersion\":{},\"kind\":{},\"metadata\":{{",
-        Value::from(api_version),
-        Value::from(kind)
-    )
+/// How the canonical bytes of every object of a kind begin: everything up to the first field of
+/// `metadata`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head(Box<[u8]>);
+
+impl Head {
+    /// The head of a kind.
+    #[must_use]
+    pub fn new(api_version: &str, kind: &str) -> Self {
+        let head = format!(
+            "{{\"apiVersion\":{},\"kind\":{},\"metadata\":{{",
+            Value::from(api_version),
+            Value::from(kind)
+        );
+        Self(head.into_bytes().into())
+    }
 }
 
 fn write_entry(
@@ -273,14 +281,13 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Bytes as [`Object::encode`] wrote them for a kind; none when they were written by someone
-    /// else.
+    /// Bytes as [`Object::encode`] wrote them for the kind of `head`; none when they were written
+    /// by someone else.
     #[must_use]
-    pub fn from_storage(bytes: Bytes, api_version: &str, kind: &str) -> Option<Self> {
-        let start = head(api_version, kind);
+    pub fn from_storage(bytes: Bytes, head: &Head) -> Option<Self> {
         // Metadata is never empty in a stored object, so a quote follows.
-        let known = bytes.starts_with(start.as_bytes()) && bytes.get(start.len()) == Some(&b'"');
-        known.then_some(Self { bytes, splice: start.len() })
+        let known = bytes.starts_with(&head.0) && bytes.get(head.0.len()) == Some(&b'"');
+        known.then_some(Self { bytes, splice: head.0.len() })
     }
 
     /// The bytes as stored: without a resource version.
@@ -349,7 +356,7 @@ mod tests {
         let text = std::str::from_utf8(encoded.bytes()).unwrap();
         assert!(text.starts_with(r#"{"apiVersion":"g/v1","kind":"Widget","metadata":{"name":"n","#));
         assert!(!text.contains("resourceVersion"));
-        let again = Encoded::from_storage(encoded.bytes().clone(), "g/v1", "Widget").unwrap();
+        let again = Encoded::from_storage(encoded.bytes().clone(), &Head::new("g/v1", "Widget")).unwrap();
         assert_eq!(again, encoded);
         for revision in [1, 10, 99, 12_345, u64::MAX] {
             let served = encoded.at(Revision::new(revision));
@@ -359,7 +366,7 @@ mod tests {
             decoded.set_meta("resourceVersion", "7");
             assert_eq!(decoded, object);
         }
-        assert!(Encoded::from_storage(encoded.bytes().clone(), "g/v1", "Other").is_none());
+        assert!(Encoded::from_storage(encoded.bytes().clone(), &Head::new("g/v1", "Other")).is_none());
     }
 
     #[test]

@@ -6,6 +6,10 @@
 
 use std::{fmt, sync::Arc};
 
+use async_trait::async_trait;
+
+use crate::status::StatusError;
+
 /// Where a kind can live, and what a control plane is the control plane of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -179,6 +183,32 @@ impl fmt::Display for Scope {
             None => f.write_str("platform"),
             Some(tenant) => write!(f, "{}/{}", self.kind(), tenant.name()),
         }
+    }
+}
+
+/// Turns what a URL says into a control plane that exists, from stored facts.
+#[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot resolve scopes",
+    note = "implement `milo_core::scope::ScopeResolver` with `#[async_trait]`"
+)]
+pub trait ScopeResolver: Send + Sync + fmt::Debug + 'static {
+    /// The scope, or none when there is no such tenant.
+    ///
+    /// # Errors
+    /// When the facts cannot be read.
+    async fn resolve(&self, name: &ScopeName) -> Result<Option<Scope>, StatusError>;
+}
+
+/// Knows no tenant: for services that live on the platform alone.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct PlatformOnly;
+
+#[async_trait]
+impl ScopeResolver for PlatformOnly {
+    async fn resolve(&self, name: &ScopeName) -> Result<Option<Scope>, StatusError> {
+        Ok(matches!(name, ScopeName::Platform).then_some(Scope::Platform))
     }
 }
 

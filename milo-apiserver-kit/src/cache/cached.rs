@@ -1,0 +1,238 @@
+//! One object as reads see it: the bytes that are served, next to the few facts that reads need.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use milo_core::{
+    definition::ResourceDefinition,
+    key::Key,
+    object::{Encoded, Head, Object},
+    storage::{Record, Revision},
+};
+use serde::Deserialize;
+
+use crate::request::options::Selection;
+
+/// A stored object, ready to be served.
+#[derive(Debug)]
+pub(crate) struct Cached {
+    key: Key,
+    revision: Revision,
+    encoded: Encoded,
+    facts: Facts,
+}
+
+/// Labels and selectable fields. They point into the object's bytes wherever they can, so that
+/// an object costs its bytes and little more.
+#[derive(Debug, Default)]
+struct Facts {
+    labels: Box<[Label]>,
+    fields: Box<[Field]>,
+}
+
+#[derive(Debug)]
+struct Label {
+    key: Span,
+    value: Span,
+}
+
+#[derive(Debug)]
+enum Field {
+    Absent,
+    Inside(Span),
+    Apart(Box<str>),
+}
+
+/// A piece of the object's bytes. Objects are far smaller than 4 GiB.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    length: u32,
+}
+
+impl Span {
+    /// Where `part`, a slice of `whole`, lies in it.
+    fn of(part: &str, whole: &[u8]) -> Option<Self> {
+        let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+        let inside = start.checked_add(part.len())? <= whole.len();
+        inside.then_some(())?;
+        Some(Self { start: u32::try_from(start).ok()?, length: u32::try_from(part.len()).ok()? })
+    }
+
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.length as usize
+    }
+}
+
+/// Stored bytes that are not an object of the kind they are filed under.
+#[derive(Debug, thiserror::Error)]
+#[error("the object stored at {key} cannot be read: {cause}")]
+pub(crate) struct CorruptObject {
+    key: Key,
+    cause: String,
+}
+
+impl CorruptObject {
+    pub(crate) fn new(key: &Key, cause: impl std::fmt::Display) -> Self {
+        Self { key: key.clone(), cause: cause.to_string() }
+    }
+}
+
+impl Cached {
+    /// Reads the facts of a stored object.
+    pub(crate) fn new(
+        record: Record,
+        definition: &ResourceDefinition,
+    ) -> Result<Self, CorruptObject> {
+        let encoded = encoded(&record, definition.head())?;
+        let facts = Facts::read(encoded.bytes(), definition)
+            .map_err(|error| CorruptObject::new(&record.key, error))?;
+        Ok(Self { key: record.key, revision: record.revision, encoded, facts })
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(crate) fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The served form.
+    pub(crate) fn body(&self) -> Bytes {
+        self.encoded.at(self.revision)
+    }
+
+    /// The served form at another revision: what a deletion shows.
+    pub(crate) fn body_at(&self, revision: Revision) -> Bytes {
+        self.encoded.at(revision)
+    }
+
+    pub(crate) fn write_to(&self, out: &mut BytesMut) {
+        self.encoded.write_at(self.revision, out);
+    }
+
+    /// Length of the served form.
+    pub(crate) fn len(&self) -> usize {
+        self.encoded.len_at(self.revision)
+    }
+
+    /// Decodes the object, with its resource version.
+    pub(crate) fn decode(&self) -> Result<Object, CorruptObject> {
+        let mut object = Object::from_slice(self.encoded.bytes())
+            .map_err(|error| CorruptObject::new(&self.key, error))?;
+        object.set_meta("resourceVersion", &self.revision.to_string());
+        Ok(object)
+    }
+
+    /// Whether a selection means this object.
+    pub(crate) fn matches(&self, selection: &Selection, definition: &ResourceDefinition) -> bool {
+        (selection.labels.is_everything() || selection.labels.matches(|key| self.label(key)))
+            && (selection.fields.is_everything()
+                || selection.fields.matches(|path| self.field(path, definition)))
+    }
+
+    fn label(&self, key: &str) -> Option<&str> {
+        let label = self.facts.labels.iter().find(|label| self.text(label.key) == key)?;
+        Some(self.text(label.value))
+    }
+
+    fn field(&self, path: &str, definition: &ResourceDefinition) -> Option<&str> {
+        match path {
+            "metadata.name" => Some(self.key.segments()?.name),
+            "metadata.namespace" => Some(self.key.segments()?.namespace),
+            path => {
+                let index = definition
+                    .selectable_fields()
+                    .iter()
+                    .position(|field| field.path() == path)?;
+                match self.facts.fields.get(index)? {
+                    Field::Absent => None,
+                    Field::Inside(span) => Some(self.text(*span)),
+                    Field::Apart(text) => Some(text),
+                }
+            }
+        }
+    }
+
+    fn text(&self, span: Span) -> &str {
+        // Spans were taken from `str` slices of these very bytes.
+        self.encoded
+            .bytes()
+            .get(span.range())
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .unwrap_or_default()
+    }
+}
+
+/// The stored bytes, ready to be spliced. Those written by other hands are brought into the
+/// canonical form.
+pub(crate) fn encoded(record: &Record, head: &Head) -> Result<Encoded, CorruptObject> {
+    if let Some(encoded) = Encoded::from_storage(record.value.clone(), head) {
+        return Ok(encoded);
+    }
+    let object = Object::from_slice(&record.value)
+        .map_err(|error| CorruptObject::new(&record.key, error))?;
+    Ok(object.encode())
+}
+
+#[derive(Deserialize)]
+struct Labelled<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow, default)]
+    labels: Option<std::collections::BTreeMap<&'a str, &'a str>>,
+}
+
+impl Facts {
+    fn read(bytes: &Bytes, definition: &ResourceDefinition) -> Result<Self, serde_json::Error> {
+        // Label keys and values never need escapes in JSON, so they can always be borrowed.
+        let labelled: Labelled<'_> = serde_json::from_slice(bytes)?;
+        let labels = labelled.metadata.labels.unwrap_or_default();
+        let labels = labels
+            .into_iter()
+            .filter_map(|(key, value)| {
+                Some(Label { key: Span::of(key, bytes)?, value: Span::of(value, bytes)? })
+            })
+            .collect();
+        let fields = match definition.selectable_fields() {
+            [] => Box::default(),
+            fields => {
+                let object: serde_json::Value = serde_json::from_slice(bytes)?;
+                fields
+                    .iter()
+                    .map(|field| Field::read(field.json_path().first(&object), bytes))
+                    .collect()
+            }
+        };
+        Ok(Self { labels, fields })
+    }
+}
+
+impl Field {
+    fn read(value: Option<&serde_json::Value>, bytes: &Bytes) -> Self {
+        use serde_json::Value;
+        match value {
+            Some(Value::String(text)) => {
+                // Most values occur in the bytes as they are; point there instead of copying.
+                let needle = format!("\"{text}\"");
+                let found = std::str::from_utf8(bytes).ok().and_then(|all| {
+                    let at = all.find(&needle)? + 1;
+                    Span::of(all.get(at..at + text.len())?, bytes)
+                });
+                found.map_or_else(|| Self::Apart(text.as_str().into()), Self::Inside)
+            }
+            Some(Value::Bool(flag)) => Self::Apart(flag.to_string().into()),
+            Some(Value::Number(number)) => Self::Apart(number.to_string().into()),
+            _ => Self::Absent,
+        }
+    }
+}
+
+/// A shared cached object.
+pub(crate) type Shared = Arc<Cached>;

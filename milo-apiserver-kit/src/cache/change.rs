@@ -1,0 +1,105 @@
+//! A change to one object, encoded at most once however many watch it.
+
+use std::sync::OnceLock;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use milo_core::{definition::ResourceDefinition, key::Key, storage::Revision};
+
+use super::cached::Shared;
+use crate::request::options::Selection;
+
+/// What a watcher is told of a change, depending on what it selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventType {
+    Added,
+    Modified,
+    Deleted,
+}
+
+impl EventType {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
+/// One committed change. At least one of `current` and `previous` is there.
+#[derive(Debug)]
+pub(crate) struct Change {
+    revision: Revision,
+    current: Option<Shared>,
+    previous: Option<Shared>,
+    frames: [OnceLock<Bytes>; 3],
+}
+
+impl Change {
+    pub(crate) fn new(
+        revision: Revision,
+        current: Option<Shared>,
+        previous: Option<Shared>,
+    ) -> Self {
+        Self { revision, current, previous, frames: Default::default() }
+    }
+
+    pub(crate) fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.current.as_ref().or(self.previous.as_ref()).map(|object| object.key())
+    }
+
+    /// What someone who selects `selection` is told: an object that stops matching is deleted for
+    /// them, one that begins to match is added (`spec/wire.md` section 4.6).
+    pub(crate) fn event_type(
+        &self,
+        selection: &Selection,
+        definition: &ResourceDefinition,
+    ) -> Option<EventType> {
+        let selects = |object: &Option<Shared>| {
+            object.as_ref().is_some_and(|object| object.matches(selection, definition))
+        };
+        match (selects(&self.previous), selects(&self.current)) {
+            (false, true) => Some(EventType::Added),
+            (true, true) => Some(EventType::Modified),
+            (true, false) => Some(EventType::Deleted),
+            (false, false) => None,
+        }
+    }
+
+    /// The object that an event of this type carries: the old one for a deletion.
+    pub(crate) fn object(&self, event: EventType) -> Option<&Shared> {
+        match event {
+            EventType::Added | EventType::Modified => self.current.as_ref(),
+            EventType::Deleted => self.previous.as_ref(),
+        }
+    }
+
+    /// The line that is sent for an event of this type: encoded once, shared by all watchers.
+    pub(crate) fn frame(&self, event: EventType) -> Bytes {
+        let slot = &self.frames[event as usize];
+        slot.get_or_init(|| {
+            let body = self.object(event).map(|object| object.body_at(self.revision));
+            frame(event.as_str(), &body.unwrap_or_default())
+        })
+        .clone()
+    }
+}
+
+/// `{"type":T,"object":O}` and a newline.
+pub(crate) fn frame(event: &str, object: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(object.len() + 40);
+    write_frame(event, object, &mut out);
+    out.freeze()
+}
+
+fn write_frame(event: &str, object: &[u8], out: &mut BytesMut) {
+    out.put_slice(b"{\"type\":\"");
+    out.put_slice(event.as_bytes());
+    out.put_slice(b"\",\"object\":");
+    out.put_slice(object);
+    out.put_slice(b"}\n");
+}

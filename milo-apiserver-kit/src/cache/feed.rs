@@ -1,0 +1,153 @@
+//! The task that keeps a cache in step with the storage.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use milo_core::storage::{Event, ListOptions, Revision, Watch, WatchBatch, WatchError};
+
+use super::{Cache, CorruptObject, FeedError, cached::Cached};
+
+/// How many records are read at once while a cache is filled.
+const PAGE: usize = 10_000;
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// How often ranges that nobody watches any more are forgotten.
+const TIDY: Duration = Duration::from_secs(30);
+
+impl Cache {
+    /// Keeps the cache fed until it is dropped. Failures are retried for as long as it takes; what
+    /// is served meanwhile is never presented as fresh.
+    pub(crate) fn spawn(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
+        tokio::spawn(run(Arc::downgrade(self)))
+    }
+
+    /// Builds the cache from a complete listing and starts to watch right after it.
+    async fn rebuild(&self) -> Result<Watch, FeedError> {
+        let mut objects = BTreeMap::new();
+        let mut range = Some(self.range.clone());
+        let mut at = None;
+        while let Some(part) = range.take() {
+            let mut options = ListOptions::default().limit(PAGE);
+            if let Some(revision) = at {
+                options = options.at(revision);
+            }
+            let page = self.storage.list(&part, options).await?;
+            at = Some(page.revision);
+            if page.remaining > 0
+                && let Some(last) = page.records.last()
+            {
+                let mut start = last.key.as_bytes().to_vec();
+                start.push(0);
+                range = self.range.starting_at(start.into());
+            }
+            for record in page.records {
+                let key = record.key.clone();
+                match Cached::new(record, &self.definition) {
+                    Ok(object) => {
+                        objects.insert(key, Arc::new(object));
+                    }
+                    Err(error) => tracing::error!(%error, "left out of lists and watches"),
+                }
+            }
+        }
+        let revision = at.unwrap_or(Revision::ZERO);
+        let watch = self.storage.watch(&self.range, revision).await?;
+        self.state.write().reset(objects, revision);
+        self.progress.send_replace(revision);
+        Ok(watch)
+    }
+
+    fn apply(&self, batch: WatchBatch) {
+        let changes: Vec<_> = batch
+            .events
+            .into_iter()
+            .map(|event| {
+                let (key, revision) = (event.key().clone(), event.revision());
+                (key, revision, self.cached(event))
+            })
+            .collect();
+        let mut state = self.state.write();
+        for (key, revision, current) in changes {
+            match current {
+                Ok(current) => state.apply(&key, revision, current.map(Arc::new)),
+                Err(error) => {
+                    tracing::error!(%error, "left out of lists and watches");
+                    state.apply(&key, revision, None);
+                }
+            }
+        }
+        state.revision = state.revision.max(batch.revision);
+        drop(state);
+        self.progress.send_if_modified(|progress| {
+            let newer = batch.revision > *progress;
+            *progress = batch.revision.max(*progress);
+            newer
+        });
+    }
+
+    fn cached(&self, event: Event) -> Result<Option<Cached>, CorruptObject> {
+        match event {
+            Event::Put { record, .. } => Cached::new(record, &self.definition).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+async fn run(cache: Weak<Cache>) {
+    let mut retry = FIRST_RETRY;
+    loop {
+        let Some(strong) = cache.upgrade() else { return };
+        let resource = strong.definition.group_resource().clone();
+        match strong.rebuild().await {
+            Ok(watch) => {
+                retry = FIRST_RETRY;
+                drop(strong);
+                match follow(&cache, watch).await {
+                    None => return,
+                    Some(error) => tracing::warn!(%resource, %error, "watch cache starts again"),
+                }
+            }
+            Err(error) => {
+                drop(strong);
+                tracing::error!(%resource, %error, "watch cache cannot be filled; trying again");
+                tokio::time::sleep(retry).await;
+                retry = (retry * 2).min(LAST_RETRY);
+            }
+        }
+    }
+}
+
+/// Applies what the watch tells until it ends; none when the cache is gone.
+async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
+    let mut tidy = tokio::time::interval(TIDY);
+    loop {
+        let strong = cache.upgrade()?;
+        let next = tokio::select! {
+            next = watch.next() => next,
+            () = strong.wanted.notified() => {
+                watch.request_progress();
+                continue;
+            }
+            _ = tidy.tick() => {
+                strong.state.write().forget_idle_ranges();
+                continue;
+            }
+        };
+        match next {
+            Some(Ok(batch)) => strong.apply(batch),
+            // Cut off, or the connection is gone: go on where we were, if that is still known.
+            Some(Err(WatchError::Lagged | WatchError::Unavailable(_))) => {
+                let revision = strong.state.read().revision;
+                match strong.storage.watch(&strong.range, revision).await {
+                    Ok(resumed) => watch = resumed,
+                    Err(error) => return Some(error.into()),
+                }
+            }
+            Some(Err(error)) => return Some(error.into()),
+            None => return Some(FeedError::Ended),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `POST` of a new object (`spec/wire.md` section 2.3).
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use milo_core::{
+    admission::{AdmissionRequest, Operation},
+    key::Key,
+    meta,
+    object::Object,
+    status::{FieldError, FieldPath, StatusError},
+    storage::{CommitError, Precondition, Transaction},
+};
+
+use super::{Call, Place, Resource, render::written};
+use crate::{body::Body, errors, request::options::WriteOptions};
+
+/// How often a generated name is tried anew when it is taken.
+const NAME_ATTEMPTS: usize = 8;
+/// How often a creation is computed anew because something that admission relied on changed.
+const ADMISSION_ATTEMPTS: usize = 32;
+
+impl Resource {
+    pub(crate) async fn create(
+        &self,
+        call: &mut Call<'_>,
+        place: &Place,
+        body: &[u8],
+    ) -> Result<Response<Body>, StatusError> {
+        let options = WriteOptions::parse(call.query, "CreateOptions")?;
+        let mut object = self.decode(call, body, options.field_validation)?;
+        self.prepare(call, &mut object)?;
+        let mut names = 0;
+        for _ in 0..ADMISSION_ATTEMPTS {
+            let attempt = self.finish(call, place, object.clone(), options.dry_run).await?;
+            match self.write_new(&attempt, options.dry_run).await {
+                Ok(served) => return self.render_bytes(call, StatusCode::CREATED, served),
+                Err(Retry::Refused(error)) => return Err(error),
+                Err(Retry::NameTaken(error)) => {
+                    names += 1;
+                    if !object.name().is_empty() {
+                        return Err(error);
+                    }
+                    if names == NAME_ATTEMPTS {
+                        return Err(self.names_exhausted(&attempt.object));
+                    }
+                }
+                Err(Retry::Raced) => {}
+            }
+        }
+        Err(self.conflict(object.name(), errors::MODIFIED))
+    }
+
+    /// What the client may not choose is wiped, what it left out is filled in.
+    fn prepare(&self, call: &mut Call<'_>, object: &mut Object) -> Result<(), StatusError> {
+        if !object.meta("resourceVersion").is_empty() {
+            return Err(StatusError::bad_request(
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
+        for field in [
+            "creationTimestamp",
+            "uid",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "selfLink",
+            "generation",
+        ] {
+            object.metadata_mut().remove(field);
+        }
+        if self.definition.has_status() {
+            object.fields_mut().remove("status");
+        }
+        self.set_namespace(call, object)?;
+        call.warnings.extend(meta::dedupe_owner_references(object));
+        self.definition.schema().apply_defaults(object);
+        Ok(())
+    }
+
+    /// The namespace of the URL rules; one in the body may only repeat it.
+    pub(super) fn set_namespace(
+        &self,
+        call: &Call<'_>,
+        object: &mut Object,
+    ) -> Result<(), StatusError> {
+        if !self.definition.is_namespaced() {
+            object.set_meta("namespace", "");
+            return Ok(());
+        }
+        let namespace = call.target.namespace.as_str();
+        if !matches!(object.namespace(), "") && object.namespace() != namespace {
+            return Err(StatusError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        object.set_meta("namespace", namespace);
+        Ok(())
+    }
+
+    /// Names the object, admits and validates it.
+    async fn finish(
+        &self,
+        call: &mut Call<'_>,
+        place: &Place,
+        mut object: Object,
+        dry_run: bool,
+    ) -> Result<Attempt, StatusError> {
+        let mut transaction = Transaction::new();
+        let mut request = AdmissionRequest {
+            attributes: call.attributes,
+            definition: &self.definition,
+            operation: Operation::Create,
+            old: None,
+            dry_run,
+            reader: &self.reader,
+            transaction: &mut transaction,
+            warnings: &mut call.warnings,
+        };
+        for step in self.admission.iter() {
+            step.mutate(&mut request, &mut object).await?;
+        }
+        self.identify(&mut object);
+        let name = object.name().to_owned();
+        let errors = self.validate_new(&object);
+        if !errors.is_empty() {
+            return Err(self.invalid(&name, &errors));
+        }
+        for step in self.admission.iter() {
+            step.validate(&mut request, &object).await?;
+        }
+        self.require_inside(place, &object, &name)?;
+        let key = self.key(place, object.namespace(), &name)?;
+        Ok(Attempt { object, key, transaction })
+    }
+
+    fn identify(&self, object: &mut Object) {
+        if object.name().is_empty() && !object.meta("generateName").is_empty() {
+            let name = meta::generate_name(object.meta("generateName"));
+            object.set_meta("name", &name);
+        }
+        object.set_meta("uid", &uuid::Uuid::new_v4().to_string());
+        object.set_meta("creationTimestamp", &meta::now());
+        object.metadata_mut().insert("generation".into(), 1.into());
+    }
+
+    fn validate_new(&self, object: &Object) -> Vec<FieldError> {
+        let mut errors = self.definition.schema().validate(object, None);
+        let metadata = meta::validate(object, self.definition.is_namespaced(), meta::dns_subdomain_name);
+        errors.splice(0..0, metadata);
+        if object.name().is_empty() && !errors.iter().any(|e| e.path().to_string() == "metadata.name") {
+            let path = FieldPath::new("metadata").child("name");
+            errors.insert(0, FieldError::required(path, "name or generateName is required"));
+        }
+        errors
+    }
+
+    /// An object that could not be seen afterwards from where it is created does not belong there.
+    fn require_inside(&self, place: &Place, object: &Object, name: &str) -> Result<(), StatusError> {
+        if place.sees_all() {
+            return Ok(());
+        }
+        let view = place.view();
+        let labels = view.labels.matches_object(object);
+        let fields = view.fields.requirements().iter().all(|requirement| {
+            let field = self
+                .definition
+                .selectable_fields()
+                .iter()
+                .find(|field| field.path() == requirement.path());
+            field.is_some_and(|field| field.value(object.fields()) == requirement.value())
+        });
+        if labels && fields {
+            return Ok(());
+        }
+        let why = "the object does not belong to the control plane that the request was sent to";
+        Err(StatusError::forbidden(self.definition.group_resource(), name, why))
+    }
+
+    async fn write_new(&self, attempt: &Attempt, dry_run: bool) -> Result<Bytes, Retry> {
+        let Attempt { object, key, transaction } = attempt;
+        let name = object.name();
+        let encoded = object.encode();
+        if dry_run {
+            let stored = self.storage.get(key).await;
+            return match stored.map_err(|error| Retry::Refused(errors::read(&error)))? {
+                Some(_) => Err(Retry::NameTaken(self.taken(name, None))),
+                None => Ok(written(object, &encoded, None)),
+            };
+        }
+        let absent = Precondition::Absent(key.clone());
+        let transaction = transaction
+            .clone()
+            .require(absent.clone())
+            .put(key.clone(), encoded.bytes().clone());
+        match self.storage.commit(transaction).await {
+            Ok(revision) => Ok(written(object, &encoded, Some(revision))),
+            Err(CommitError::Conflict { failed, current }) if failed == absent => {
+                Err(Retry::NameTaken(self.taken(name, current.as_ref())))
+            }
+            Err(CommitError::Conflict { .. }) => Err(Retry::Raced),
+            Err(error) => {
+                Err(Retry::Refused(errors::commit(&error, self.definition.group_resource(), name)))
+            }
+        }
+    }
+
+    fn taken(&self, name: &str, current: Option<&milo_core::storage::Record>) -> StatusError {
+        let error = StatusError::already_exists(self.definition.group_resource(), name);
+        let deleting = current
+            .and_then(|record| Object::from_slice(&record.value).ok())
+            .is_some_and(|object| object.is_deleting());
+        if deleting { error.with_prefix("object is being deleted: ") } else { error }
+    }
+
+    fn names_exhausted(&self, object: &Object) -> StatusError {
+        let resource = self.definition.group_resource();
+        let name = object.name();
+        let message = format!(
+            "{resource} \"{name}\" already exists, the server was not able to generate a unique name for the object"
+        );
+        StatusError::new(409, "AlreadyExists", message)
+            .about(resource, name)
+            .with_retry_after(std::time::Duration::from_secs(1))
+    }
+}
+
+/// A new object, admitted and valid, and what must hold for it.
+struct Attempt {
+    object: Object,
+    key: Key,
+    transaction: Transaction,
+}
+
+enum Retry {
+    /// The answer is final.
+    Refused(StatusError),
+    /// An object of this name exists; another name may be free.
+    NameTaken(StatusError),
+    /// Something that admission looked at has changed.
+    Raced,
+}

@@ -1,0 +1,175 @@
+//! `PATCH`: JSON patch (RFC 6902) and merge patch (RFC 7386) (`spec/wire.md` section 3).
+
+use http::{HeaderMap, Response};
+use milo_core::{meta, object::Object, status::StatusError};
+use serde_json::Value;
+
+use super::{Call, Place, Resource, update::Change};
+use crate::{
+    body::Body,
+    negotiate,
+    request::options::{FieldValidation, WriteOptions},
+};
+
+/// The patch types that are understood, as their media types.
+pub(crate) const PATCH_TYPES: [&str; 2] =
+    ["application/json-patch+json", "application/merge-patch+json"];
+
+/// The largest number of operations in a JSON patch, as upstream.
+const OPERATIONS: usize = 10_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PatchType {
+    Json,
+    Merge,
+}
+
+impl PatchType {
+    /// By content type. Checked before anything else.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, StatusError> {
+        match negotiate::content_type(headers) {
+            "application/json-patch+json" => Ok(Self::Json),
+            "application/merge-patch+json" => Ok(Self::Merge),
+            _ => Err(StatusError::unsupported_media_type(&PATCH_TYPES)),
+        }
+    }
+}
+
+impl Resource {
+    pub(crate) async fn patch(
+        &self,
+        call: &mut Call<'_>,
+        place: &Place,
+        body: &[u8],
+    ) -> Result<Response<Body>, StatusError> {
+        let patch_type = PatchType::of(call.headers)?;
+        let options = WriteOptions::parse(call.query, "PatchOptions")?;
+        let patch = Patch::parse(patch_type, body)?;
+        let mut change =
+            ApplyPatch { patch, validation: options.field_validation, warned: call.warnings.len() };
+        self.modify(call, place, options.dry_run, &mut change).await
+    }
+}
+
+#[derive(Debug)]
+enum Patch {
+    Json(json_patch::Patch),
+    Merge(Value),
+}
+
+impl Patch {
+    fn parse(patch_type: PatchType, body: &[u8]) -> Result<Self, StatusError> {
+        let bad = |error: serde_json::Error| {
+            StatusError::bad_request(format!("error decoding patch: {error}"))
+        };
+        match patch_type {
+            PatchType::Merge => {
+                let patch: Value = serde_json::from_slice(body).map_err(bad)?;
+                if !patch.is_object() {
+                    return Err(StatusError::bad_request("a merge patch must be a JSON object"));
+                }
+                Ok(Self::Merge(patch))
+            }
+            PatchType::Json => {
+                let patch: json_patch::Patch = serde_json::from_slice(body).map_err(bad)?;
+                let count = patch.0.len();
+                if count > OPERATIONS {
+                    return Err(StatusError::new(
+                        413,
+                        "RequestEntityTooLarge",
+                        format!(
+                            "Request entity too large: The allowed maximum operations in a JSON patch is {OPERATIONS}, got {count}"
+                        ),
+                    ));
+                }
+                Ok(Self::Json(patch))
+            }
+        }
+    }
+
+    fn apply(&self, document: &mut Value) -> Result<(), StatusError> {
+        match self {
+            Self::Merge(patch) => {
+                json_patch::merge(document, patch);
+                Ok(())
+            }
+            Self::Json(patch) => apply_json_patch(document, patch),
+        }
+    }
+}
+
+/// One operation at a time, so that copies cannot multiply a document without bound.
+fn apply_json_patch(document: &mut Value, patch: &json_patch::Patch) -> Result<(), StatusError> {
+    let refuse = || {
+        StatusError::new(
+            422,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+        )
+    };
+    let mut copied = 0;
+    for operation in &patch.0 {
+        if let json_patch::PatchOperation::Copy(copy) = operation {
+            copied += copy.from.resolve(document).map_or(0, size);
+            if copied > crate::request::body::LIMIT {
+                return Err(StatusError::too_large(crate::request::body::LIMIT));
+            }
+        }
+        json_patch::patch(document, std::slice::from_ref(operation)).map_err(|_| refuse())?;
+    }
+    Ok(())
+}
+
+/// The size of a value as JSON, in bytes.
+fn size(value: &Value) -> usize {
+    value.to_string().len()
+}
+
+/// A patch on its way through the update loop.
+struct ApplyPatch {
+    patch: Patch,
+    validation: FieldValidation,
+    /// How many warnings there were before the first attempt: each attempt starts from there.
+    warned: usize,
+}
+
+impl Change for ApplyPatch {
+    fn apply(
+        &mut self,
+        resource: &Resource,
+        call: &mut Call<'_>,
+        current: &Object,
+    ) -> Result<Object, StatusError> {
+        let mut document = current.clone().into_value();
+        self.patch.apply(&mut document)?;
+        let (mut object, problems) = resource.shape(document.clone())?;
+        call.warnings.truncate(self.warned);
+        match self.validation {
+            FieldValidation::Ignore => {}
+            FieldValidation::Warn => call.warnings.extend(problems),
+            FieldValidation::Strict if problems.is_empty() => {}
+            FieldValidation::Strict => return Err(strict(&document, &problems)),
+        }
+        if object.namespace() != current.namespace() {
+            return Err(StatusError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        resource.check_name(call, &object)?;
+        call.warnings.extend(meta::dedupe_owner_references(&mut object));
+        if object.meta("resourceVersion").is_empty() {
+            // A patch that says nothing of the version applies to whatever is there.
+            object.set_meta("resourceVersion", current.meta("resourceVersion"));
+        }
+        Ok(object)
+    }
+}
+
+/// Upstream's answer to a patch whose result has fields that the kind does not have: 422 with an
+/// empty kind and name.
+fn strict(document: &Value, problems: &[String]) -> StatusError {
+    let detail = format!("strict decoding error: {}", problems.join(", "));
+    let path = milo_core::status::FieldPath::new("patch");
+    let error = milo_core::status::FieldError::invalid(path, document.to_string(), detail);
+    StatusError::invalid("", "", "", &[error])
+}

@@ -1,0 +1,216 @@
+//! Objects and lists in the form that the client accepts.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{Response, StatusCode};
+use milo_core::{object::Object, status::StatusError};
+use serde_json::{Value, json};
+
+use super::{Call, Resource};
+use crate::{
+    body::Body,
+    cache::Shared,
+    negotiate::{Form, MetaVersion, PartialKind},
+    respond,
+    table::{IncludeObject, TableWriter, partial},
+};
+
+/// Lists up to this size are sent as one block with a known length; larger ones are streamed, so
+/// that a list of any size needs no memory of its size.
+const ONE_BLOCK: usize = 1024 * 1024;
+const BLOCK: usize = 128 * 1024;
+
+/// What goes into a list's metadata.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ListMeta {
+    pub(super) resource_version: String,
+    pub(super) continue_token: Option<String>,
+    pub(super) remaining: Option<u64>,
+}
+
+impl ListMeta {
+    fn to_value(&self) -> Value {
+        let mut metadata = json!({ "resourceVersion": self.resource_version });
+        if let Some(token) = &self.continue_token {
+            metadata["continue"] = token.as_str().into();
+        }
+        if let Some(remaining) = self.remaining {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+        metadata
+    }
+}
+
+impl Resource {
+    /// One object, given its served bytes.
+    pub(super) fn render_bytes(
+        &self,
+        call: &Call<'_>,
+        code: StatusCode,
+        bytes: Bytes,
+    ) -> Result<Response<Body>, StatusError> {
+        if call.form == Form::Plain && !call.pretty {
+            let mut line = BytesMut::with_capacity(bytes.len() + 1);
+            line.put_slice(&bytes);
+            line.put_u8(b'\n');
+            return Ok(respond::json(code, Body::full(line.freeze())));
+        }
+        let object = Object::from_slice(&bytes).map_err(StatusError::internal)?;
+        self.render_object(call, code, object)
+    }
+
+    /// One object, decoded.
+    pub(super) fn render_object(
+        &self,
+        call: &Call<'_>,
+        code: StatusCode,
+        object: Object,
+    ) -> Result<Response<Body>, StatusError> {
+        let value = match call.form {
+            Form::Plain => object.into_value(),
+            Form::Table(version) => {
+                let metadata = json!({ "resourceVersion": object.meta("resourceVersion") });
+                self.tables(call, version)?.table(metadata, &[object], true)
+            }
+            Form::Partial(version, PartialKind::Object) => partial(&object, version),
+            Form::Partial(_, PartialKind::List) => {
+                return Err(StatusError::new(
+                    406,
+                    "NotAcceptable",
+                    format!(
+                        "you requested PartialObjectMetadataList, but the requested object is not a list ({})",
+                        self.definition.kind()
+                    ),
+                ));
+            }
+        };
+        Ok(respond::value(code, &value, call.pretty))
+    }
+
+    /// A collection.
+    pub(super) fn render_list(
+        &self,
+        call: &Call<'_>,
+        meta: &ListMeta,
+        objects: Vec<Shared>,
+    ) -> Result<Response<Body>, StatusError> {
+        match call.form {
+            Form::Plain if !call.pretty => Ok(respond::json(
+                StatusCode::OK,
+                list_body(self.list_head(meta), objects),
+            )),
+            Form::Plain => {
+                let items = self.decode_all(&objects)?.into_iter().map(Object::into_value);
+                let list = json!({
+                    "kind": self.definition.list_kind(),
+                    "apiVersion": self.definition.api_version(),
+                    "metadata": meta.to_value(),
+                    "items": items.collect::<Vec<_>>(),
+                });
+                Ok(respond::value(StatusCode::OK, &list, true))
+            }
+            Form::Table(version) => {
+                let objects = self.decode_all(&objects)?;
+                let table = self.tables(call, version)?.table(meta.to_value(), &objects, true);
+                Ok(respond::value(StatusCode::OK, &table, call.pretty))
+            }
+            Form::Partial(version, PartialKind::List) => {
+                let objects = self.decode_all(&objects)?;
+                let items: Vec<Value> = objects.iter().map(|o| partial(o, version)).collect();
+                let list = json!({
+                    "kind": "PartialObjectMetadataList",
+                    "apiVersion": version.api_version(),
+                    "metadata": meta.to_value(),
+                    "items": items,
+                });
+                Ok(respond::value(StatusCode::OK, &list, call.pretty))
+            }
+            Form::Partial(_, PartialKind::Object) => Err(StatusError::new(
+                406,
+                "NotAcceptable",
+                format!(
+                    "you requested PartialObjectMetadata, but the requested object is a list ({})",
+                    self.definition.list_kind()
+                ),
+            )),
+        }
+    }
+
+    pub(super) fn tables(
+        &self,
+        call: &Call<'_>,
+        version: MetaVersion,
+    ) -> Result<TableWriter<'_>, StatusError> {
+        let include = IncludeObject::parse(call.query.first("includeObject"))?;
+        Ok(TableWriter::new(&self.definition, version, include))
+    }
+
+    fn decode_all(&self, objects: &[Shared]) -> Result<Vec<Object>, StatusError> {
+        let decode = |object: &Shared| object.decode().map_err(|error| self.corrupt(&error));
+        objects.iter().map(decode).collect()
+    }
+
+    /// A list up to where its items begin.
+    fn list_head(&self, meta: &ListMeta) -> BytesMut {
+        let text = format!(
+            "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{},\"items\":[",
+            Value::from(self.definition.list_kind()),
+            Value::from(self.definition.api_version()),
+            meta.to_value(),
+        );
+        BytesMut::from(text.as_bytes())
+    }
+}
+
+fn list_body(mut head: BytesMut, objects: Vec<Shared>) -> Body {
+    let size: usize = head.len() + objects.iter().map(|object| object.len() + 1).sum::<usize>() + 3;
+    if size <= ONE_BLOCK {
+        head.reserve(size - head.len());
+        let mut writer = ListWriter { objects, next: 0 };
+        writer.fill(&mut head, usize::MAX);
+        return Body::full(head.freeze());
+    }
+    let writer = ListWriter { objects, next: 0 };
+    Body::stream(futures_util::stream::unfold(Some((head, writer)), async |state| {
+        let (mut block, mut writer) = state?;
+        let done = writer.fill(&mut block, BLOCK);
+        let rest = (!done).then(|| (BytesMut::with_capacity(BLOCK + 4096), writer));
+        Some((Ok(block.freeze()), rest))
+    }))
+}
+
+/// Copies objects into blocks, one after the other.
+struct ListWriter {
+    objects: Vec<Shared>,
+    next: usize,
+}
+
+impl ListWriter {
+    /// Appends objects until the block has `size` bytes. True when the list is complete.
+    fn fill(&mut self, block: &mut BytesMut, size: usize) -> bool {
+        while let Some(object) = self.objects.get(self.next) {
+            if block.len() >= size {
+                return false;
+            }
+            if self.next > 0 {
+                block.put_u8(b',');
+            }
+            object.write_to(block);
+            self.next += 1;
+        }
+        block.put_slice(b"]}\n");
+        true
+    }
+}
+
+/// The served bytes of an object that was just written.
+pub(super) fn written(
+    object: &Object,
+    encoded: &milo_core::object::Encoded,
+    revision: Option<milo_core::storage::Revision>,
+) -> Bytes {
+    match revision {
+        Some(revision) => encoded.at(revision),
+        // A dry run that created nothing has no revision.
+        None => serde_json::to_vec(object.fields()).map(Bytes::from).unwrap_or_default(),
+    }
+}

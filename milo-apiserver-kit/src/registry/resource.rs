@@ -1,0 +1,225 @@
+//! One served kind.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response};
+use milo_core::{
+    admission::Admission,
+    definition::{ResourceDefinition, View},
+    key::{Key, KeyRange},
+    object::Object,
+    request::{RequestAttributes, ResourceAttributes},
+    scope::Scope,
+    selector::{FieldRequirement, LabelRequirement},
+    status::StatusError,
+    storage::{Record, Storage},
+};
+
+use super::StorageReader;
+use crate::{
+    body::Body,
+    cache::{Cache, Cached, CorruptObject},
+    errors,
+    negotiate::Form,
+    request::{Query, options::Selection},
+};
+
+/// A kind, its storage, its cache and the steps that its writes pass.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    pub(super) definition: Arc<ResourceDefinition>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) reader: StorageReader,
+    pub(super) admission: Arc<[Arc<dyn Admission>]>,
+}
+
+/// A request that has been parsed, authenticated and authorized.
+pub(crate) struct Call<'a> {
+    pub(crate) attributes: &'a RequestAttributes,
+    pub(crate) target: &'a ResourceAttributes,
+    pub(crate) query: &'a Query<'a>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) form: Form,
+    pub(crate) pretty: bool,
+    /// Sent as `Warning` headers.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where the objects of a call live, and which of them belong to the caller's control plane.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    scope: Scope,
+    /// Which objects can be seen from the control plane of the request.
+    view: Selection,
+}
+
+impl Resource {
+    pub(crate) fn new(
+        cache: Arc<Cache>,
+        admission: Arc<[Arc<dyn Admission>]>,
+    ) -> Self {
+        let storage = cache.storage().clone();
+        Self {
+            definition: cache.definition().clone(),
+            cache,
+            reader: StorageReader(storage.clone()),
+            storage,
+            admission,
+        }
+    }
+
+    /// What the registry sorts and finds by.
+    pub(super) fn id(&self) -> (&str, &str, &str) {
+        (self.definition.plural(), self.definition.group(), self.definition.version())
+    }
+
+    pub(crate) fn definition(&self) -> &Arc<ResourceDefinition> {
+        &self.definition
+    }
+
+    pub(crate) fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// Where this kind's objects live for a request in `scope`; none when the kind does not exist
+    /// there.
+    pub(crate) fn place(&self, scope: &Scope) -> Option<Place> {
+        if scope.kind() == self.definition.home() {
+            return Some(Place { scope: scope.clone(), view: Selection::default() });
+        }
+        let tenant = scope.tenant()?.name();
+        let mut view = Selection::default();
+        match self.definition.view(scope.kind())? {
+            View::Label(key) => {
+                view.labels = view.labels.with(LabelRequirement::equals(key.as_str(), tenant));
+            }
+            View::Field(path) => {
+                view.fields = view.fields.with(FieldRequirement::equals(path.as_str(), tenant));
+            }
+            _ => return None,
+        }
+        Some(Place { scope: Scope::Platform, view })
+    }
+
+    pub(super) fn key(&self, place: &Place, namespace: &str, name: &str) -> Result<Key, StatusError> {
+        Key::object(self.definition.group_resource(), &place.scope, namespace, name)
+            .map_err(|error| StatusError::bad_request(format!("Name parameter invalid: {name:?}: {error}")))
+    }
+
+    /// The keys of a collection: a namespace, or a whole scope.
+    pub(super) fn range(&self, place: &Place, namespace: &str) -> Result<KeyRange, StatusError> {
+        let resource = self.definition.group_resource();
+        let range = if self.definition.is_namespaced() && namespace.is_empty() {
+            KeyRange::scope(resource, &place.scope)
+        } else {
+            KeyRange::namespace(resource, &place.scope, namespace)
+        };
+        range.map_err(|error| StatusError::bad_request(error.to_string()))
+    }
+
+    pub(super) fn not_found(&self, name: &str) -> StatusError {
+        StatusError::not_found(self.definition.group_resource(), name)
+    }
+
+    pub(super) fn conflict(&self, name: &str, why: impl std::fmt::Display) -> StatusError {
+        StatusError::conflict(self.definition.group_resource(), name, why)
+    }
+
+    pub(super) fn corrupt(&self, error: &CorruptObject) -> StatusError {
+        tracing::error!(%error, "stored object cannot be served");
+        StatusError::internal(error)
+    }
+
+    /// The newest stored object that belongs to the place, or 404.
+    pub(super) async fn read(
+        &self,
+        place: &Place,
+        key: &Key,
+        name: &str,
+    ) -> Result<Record, StatusError> {
+        let record = self.storage.get(key).await.map_err(|error| errors::read(&error))?;
+        let record = record.ok_or_else(|| self.not_found(name))?;
+        self.require_visible(place, record, name)
+    }
+
+    /// Passes a record on if it belongs to the place, whatever the verb; otherwise it is not there.
+    pub(super) fn require_visible(
+        &self,
+        place: &Place,
+        record: Record,
+        name: &str,
+    ) -> Result<Record, StatusError> {
+        if place.sees_all() {
+            return Ok(record);
+        }
+        let cached = Cached::new(record.clone(), &self.definition)
+            .map_err(|error| self.corrupt(&error))?;
+        if cached.matches(&place.view, &self.definition) {
+            return Ok(record);
+        }
+        Err(self.not_found(name))
+    }
+
+    /// A stored object with its resource version.
+    pub(super) fn decode_record(&self, record: &Record) -> Result<Object, StatusError> {
+        let mut object = Object::from_slice(&record.value)
+            .map_err(|error| self.corrupt(&CorruptObject::new(&record.key, error)))?;
+        object.set_meta("resourceVersion", &record.revision.to_string());
+        Ok(object)
+    }
+
+    /// `GET` of one object. Nothing is decoded unless another form is asked for.
+    pub(crate) async fn get(
+        &self,
+        call: &Call<'_>,
+        place: &Place,
+    ) -> Result<Response<Body>, StatusError> {
+        let name = call.target.name.as_str();
+        self.check_get_version(call).await?;
+        let key = self.key(place, &call.target.namespace, name)?;
+        let record = self.read(place, &key, name).await?;
+        let encoded = crate::cache::encoded(&record, self.definition.head())
+            .map_err(|error| self.corrupt(&error))?;
+        self.render_bytes(call, http::StatusCode::OK, encoded.at(record.revision))
+    }
+
+    /// A read is always of the newest state, so a version asked for only has to exist.
+    async fn check_get_version(&self, call: &Call<'_>) -> Result<(), StatusError> {
+        match call.query.first("resourceVersion") {
+            "" | "0" => Ok(()),
+            version => {
+                let wanted = crate::request::options::parse_revision(version)?;
+                let current = self.storage.revision().await.map_err(|e| errors::read(&e))?;
+                if wanted > current {
+                    return Err(StatusError::resource_version_too_large(
+                        wanted.get(),
+                        current.get(),
+                    ));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Place {
+    pub(super) fn sees_all(&self) -> bool {
+        self.view.labels.is_everything() && self.view.fields.is_everything()
+    }
+
+    /// What the client selects, within what can be seen.
+    pub(super) fn narrow(&self, mut selection: Selection) -> Selection {
+        for requirement in self.view.labels.requirements() {
+            selection.labels = selection.labels.with(requirement.clone());
+        }
+        for requirement in self.view.fields.requirements() {
+            selection.fields = selection.fields.with(requirement.clone());
+        }
+        selection
+    }
+
+    pub(super) fn view(&self) -> &Selection {
+        &self.view
+    }
+}

@@ -1,0 +1,401 @@
+//! `WATCH`: a stream of changes (`spec/wire.md` sections 4.5 and 4.6).
+//!
+//! A watch begins with a state or with the recent past and then follows the cache. It never leaves
+//! a change out: a client that is too slow is disconnected and resumes from the last resource
+//! version it has seen.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{Response, StatusCode};
+use milo_core::{
+    key::KeyRange,
+    object::Object,
+    status::StatusError,
+    storage::{Event, Revision, Watch},
+};
+use serde_json::{Value, json};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::{Call, Place, Resource};
+use crate::{
+    body::Body,
+    cache::{Cached, Change, Cursor, EventType, Shared, frame},
+    errors,
+    negotiate::{Form, MetaVersion},
+    request::options::{Freshness, Selection, WatchOptions, WatchStart},
+    respond,
+    table::{IncludeObject, TableWriter, partial},
+};
+
+/// Without a timeout of the client's, a watch lasts between one and two of these.
+const MIN_DURATION: Duration = Duration::from_secs(1800);
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+/// The last bookmark comes so long before the end.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
+/// How much is sent at once.
+const BLOCK: usize = 64 * 1024;
+
+impl Resource {
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        call: &Call<'_>,
+        place: &Place,
+        closing: CancellationToken,
+    ) -> Result<Response<Body>, StatusError> {
+        let options = WatchOptions::parse(call.query)?;
+        self.check_fields(&options.selection)?;
+        let range = self.selected_range(place, &call.target.namespace, &options.selection)?;
+        let include = IncludeObject::parse(call.query.first("includeObject"))?;
+        let ends = Instant::now() + options.timeout.unwrap_or_else(default_duration);
+        let stream = WatchStream {
+            resource: self.clone(),
+            range,
+            selection: place.narrow(options.selection),
+            encoder: Encoder { form: call.form, include, columns_sent: false },
+            bookmarks: options.bookmarks.then(|| bookmark_timer(ends)),
+            ends,
+            closing,
+            told: Revision::ZERO,
+            phase: Phase::Start(options.start),
+        };
+        let chunks = futures_util::stream::unfold(stream, async |mut stream| {
+            let chunk = stream.next().await?;
+            Some((Ok(chunk), stream))
+        });
+        Ok(respond::json(StatusCode::OK, Body::stream(chunks)))
+    }
+}
+
+/// Somewhere between one and two minimal durations, so that watches do not end all at once.
+fn default_duration() -> Duration {
+    let random = uuid::Uuid::new_v4().as_u128() % MIN_DURATION.as_millis();
+    MIN_DURATION + Duration::from_millis(u64::try_from(random).unwrap_or(0))
+}
+
+fn bookmark_timer(ends: Instant) -> Interval {
+    let first = (Instant::now() + BOOKMARK_PERIOD)
+        .min(ends.checked_sub(LAST_BOOKMARK).unwrap_or(ends))
+        .max(Instant::now());
+    let mut timer = tokio::time::interval_at(first, BOOKMARK_PERIOD);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}
+
+/// One client's watch.
+struct WatchStream {
+    resource: Arc<Resource>,
+    range: KeyRange,
+    selection: Selection,
+    encoder: Encoder,
+    /// Only for clients that asked for bookmarks.
+    bookmarks: Option<Interval>,
+    ends: Instant,
+    closing: CancellationToken,
+    /// The highest resource version that the client has been told.
+    told: Revision,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Nothing has been sent yet.
+    Start(WatchStart),
+    /// The state that the watch begins with is being sent.
+    Initial { objects: VecDeque<Shared>, end: Option<Revision>, cursor: Cursor },
+    /// Changes older than the cache remembers come from the storage, up to where `cursor` is.
+    Replay { history: Watch, until: Revision, cursor: Cursor },
+    /// Recent changes are being sent.
+    Recent { changes: Vec<Arc<Change>>, cursor: Cursor },
+    /// The watch follows the cache.
+    Live(Cursor),
+    /// An error has been sent, or the client is too slow.
+    Done,
+}
+
+impl WatchStream {
+    /// The next bytes to send; none when the watch is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let sent = match std::mem::replace(&mut self.phase, Phase::Done) {
+                Phase::Start(start) => self.start(start).await,
+                Phase::Initial { objects, end, cursor } => self.initial(objects, end, cursor),
+                Phase::Replay { history, until, cursor } => {
+                    self.replay(history, until, cursor).await
+                }
+                Phase::Recent { changes, cursor } => {
+                    self.phase = Phase::Live(cursor);
+                    Ok(self.encode(&changes))
+                }
+                Phase::Live(cursor) => match self.live(cursor).await {
+                    Some(bytes) => Ok(bytes),
+                    None => return None,
+                },
+                Phase::Done => return None,
+            };
+            match sent {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => return Some(bytes),
+                Err(error) => return Some(error_frame(&error)),
+            }
+        }
+    }
+
+    async fn start(&mut self, start: WatchStart) -> Result<Bytes, StatusError> {
+        let cache = self.resource.cache().clone();
+        match start {
+            WatchStart::State(freshness, marked) => {
+                cache.reach(freshness).await?;
+                let (objects, joined) = cache.join_with_state(&self.range, &self.selection);
+                let end = Some(joined.revision).filter(|_| marked && self.bookmarks.is_some());
+                self.told = joined.revision;
+                self.phase = Phase::Initial { objects: objects.into(), end, cursor: joined.cursor };
+            }
+            WatchStart::Now(freshness) => {
+                cache.reach(freshness).await?;
+                let (_, joined) = cache.join_after(&self.range, cache.revision());
+                self.told = joined.revision;
+                self.phase = Phase::Live(joined.cursor);
+            }
+            WatchStart::After(revision) => {
+                cache.reach(Freshness::NotOlderThan(revision)).await?;
+                self.told = revision;
+                let (changes, joined) = cache.join_after(&self.range, revision);
+                self.phase = match changes {
+                    Some(changes) => Phase::Recent { changes, cursor: joined.cursor },
+                    None => {
+                        let storage = cache.storage();
+                        let history = storage.watch(&self.range, revision).await;
+                        let history = history.map_err(|error| errors::watch(&error))?;
+                        history.request_progress();
+                        Phase::Replay { history, until: joined.revision, cursor: joined.cursor }
+                    }
+                };
+            }
+        }
+        Ok(Bytes::new())
+    }
+
+    fn initial(
+        &mut self,
+        mut objects: VecDeque<Shared>,
+        end: Option<Revision>,
+        cursor: Cursor,
+    ) -> Result<Bytes, StatusError> {
+        let mut block = BytesMut::new();
+        while block.len() < BLOCK {
+            let Some(object) = objects.pop_front() else {
+                if let Some(revision) = end {
+                    block.extend_from_slice(&self.bookmark(revision, true));
+                }
+                self.phase = Phase::Live(cursor);
+                return Ok(block.freeze());
+            };
+            let event =
+                self.encoder.event(&self.resource, EventType::Added, &object, object.revision())?;
+            block.extend_from_slice(&event);
+        }
+        self.phase = Phase::Initial { objects, end, cursor };
+        Ok(block.freeze())
+    }
+
+    async fn replay(
+        &mut self,
+        mut history: Watch,
+        until: Revision,
+        cursor: Cursor,
+    ) -> Result<Bytes, StatusError> {
+        let batch = match history.next().await {
+            Some(batch) => batch.map_err(|error| errors::watch(&error))?,
+            // The client resumes from where it is.
+            None => return Ok(Bytes::new()),
+        };
+        let mut changes = Vec::with_capacity(batch.events.len());
+        for event in batch.events {
+            // What the cache will tell is not told twice.
+            if event.revision() <= until {
+                changes.push(Arc::new(self.change(event)?));
+            }
+        }
+        self.phase = if batch.revision < until {
+            Phase::Replay { history, until, cursor }
+        } else {
+            Phase::Live(cursor)
+        };
+        Ok(self.encode(&changes))
+    }
+
+    fn change(&self, event: Event) -> Result<Change, StatusError> {
+        let cached = |record| {
+            Cached::new(record, self.resource.definition())
+                .map(Arc::new)
+                .map_err(|error| self.resource.corrupt(&error))
+        };
+        let revision = event.revision();
+        let (current, previous) = match event {
+            Event::Put { record, previous } => (Some(record), previous),
+            Event::Delete { previous, .. } => (None, Some(previous)),
+            _ => (None, None),
+        };
+        let current = current.map(cached).transpose()?;
+        Ok(Change::new(revision, current, previous.map(cached).transpose()?))
+    }
+
+    /// Waits for something to send.
+    async fn live(&mut self, mut cursor: Cursor) -> Option<Bytes> {
+        let tick = async {
+            match &mut self.bookmarks {
+                Some(timer) => {
+                    timer.tick().await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let due = tokio::select! {
+            changed = cursor.changed() => {
+                changed.ok()?;
+                false
+            }
+            () = tick => true,
+            () = tokio::time::sleep_until(self.ends) => return None,
+            () = self.closing.cancelled() => return None,
+        };
+        let cache = self.resource.cache().clone();
+        if due {
+            // An idle kind learns here how far the store has come.
+            let _ = tokio::time::timeout(
+                Duration::from_secs(1),
+                cache.reach(Freshness::MostRecent),
+            )
+            .await;
+        }
+        // In this order: everything up to this revision is in what is read next.
+        let reached = cache.revision();
+        let changes = cache.read(&mut cursor).ok()?;
+        let mut bytes = self.encode(&changes);
+        if due {
+            let bookmark = self.bookmark(reached.max(self.told), false);
+            bytes = [bytes, bookmark].concat().into();
+        }
+        self.phase = Phase::Live(cursor);
+        Some(bytes)
+    }
+
+    /// The lines for these changes, as far as they are selected.
+    fn encode(&mut self, changes: &[Arc<Change>]) -> Bytes {
+        let mut only = Bytes::new();
+        let mut block: Option<BytesMut> = None;
+        for change in changes {
+            self.told = self.told.max(change.revision());
+            let definition = self.resource.definition();
+            let Some(event) = change.event_type(&self.selection, definition) else { continue };
+            let line = match self.encoder.change(&self.resource, event, change) {
+                Ok(line) => line,
+                Err(error) => {
+                    self.phase = Phase::Done;
+                    error_frame(&error)
+                }
+            };
+            match &mut block {
+                Some(block) => block.extend_from_slice(&line),
+                // A lone line is sent as it is, without a copy.
+                None if only.is_empty() => only = line,
+                None => {
+                    let mut joined = BytesMut::with_capacity((only.len() + line.len()) * 4);
+                    joined.extend_from_slice(&only);
+                    joined.extend_from_slice(&line);
+                    block = Some(joined);
+                }
+            }
+        }
+        block.map_or(only, BytesMut::freeze)
+    }
+
+    fn bookmark(&mut self, revision: Revision, ends_initial_events: bool) -> Bytes {
+        self.told = self.told.max(revision);
+        self.encoder.bookmark(&self.resource, revision, ends_initial_events)
+    }
+}
+
+/// How the objects of one watch are written.
+struct Encoder {
+    form: Form,
+    include: IncludeObject,
+    /// Column definitions come with the first table only.
+    columns_sent: bool,
+}
+
+impl Encoder {
+    /// A change: encoded once for all watchers that take the plain form.
+    fn change(
+        &mut self,
+        resource: &Resource,
+        event: EventType,
+        change: &Change,
+    ) -> Result<Bytes, StatusError> {
+        if self.form == Form::Plain {
+            return Ok(change.frame(event));
+        }
+        match change.object(event) {
+            Some(object) => self.event(resource, event, object, change.revision()),
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    fn event(
+        &mut self,
+        resource: &Resource,
+        event: EventType,
+        object: &Cached,
+        revision: Revision,
+    ) -> Result<Bytes, StatusError> {
+        if self.form == Form::Plain {
+            return Ok(frame(event.as_str(), &object.body_at(revision)));
+        }
+        let mut decoded = object.decode().map_err(|error| resource.corrupt(&error))?;
+        decoded.set_meta("resourceVersion", &revision.to_string());
+        Ok(value_frame(event.as_str(), &self.value(resource, decoded)))
+    }
+
+    fn bookmark(
+        &mut self,
+        resource: &Resource,
+        revision: Revision,
+        ends_initial_events: bool,
+    ) -> Bytes {
+        let definition = resource.definition();
+        let mut metadata =
+            json!({ "resourceVersion": revision.to_string(), "creationTimestamp": null });
+        if ends_initial_events {
+            metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        let mut object = Object::new(definition.api_version(), definition.kind(), "");
+        object.fields_mut().insert("metadata".into(), metadata);
+        value_frame("BOOKMARK", &self.value(resource, object))
+    }
+
+    fn value(&mut self, resource: &Resource, object: Object) -> Value {
+        match self.form {
+            Form::Plain => object.into_value(),
+            Form::Partial(version, _) => partial(&object, version),
+            Form::Table(version) => self.table(resource, version, &object),
+        }
+    }
+
+    fn table(&mut self, resource: &Resource, version: MetaVersion, object: &Object) -> Value {
+        let writer = TableWriter::new(resource.definition(), version, self.include);
+        let metadata = json!({ "resourceVersion": object.meta("resourceVersion") });
+        let columns = !std::mem::replace(&mut self.columns_sent, true);
+        writer.table(metadata, std::slice::from_ref(object), columns)
+    }
+}
+
+fn value_frame(event: &str, object: &Value) -> Bytes {
+    frame(event, object.to_string().as_bytes())
+}
+
+/// The event that ends a watch with a reason.
+fn error_frame(error: &StatusError) -> Bytes {
+    let status = serde_json::to_vec(&error.to_status()).unwrap_or_default();
+    frame("ERROR", &status)
+}

@@ -1,0 +1,168 @@
+//! What a path and a method ask for (`spec/wire.md` section 5.1).
+
+use std::borrow::Cow;
+
+use http::Method;
+use milo_core::request::Verb;
+
+use super::{path::RequestPath, query::Query};
+
+/// What is asked for, before it is known whether it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequestInfo<'a> {
+    pub(crate) verb: Verb,
+    pub(crate) target: Target<'a>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    /// `/version`, `/apis`, `/healthz`: anything that is not a resource.
+    Path,
+    /// An object or a collection.
+    Resource(ResourceTarget<'a>),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ResourceTarget<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) version: &'a str,
+    /// Empty when the path names none.
+    pub(crate) namespace: &'a str,
+    pub(crate) resource: &'a str,
+    /// Empty for a collection. A `metadata.name` field selector on a collection names an object
+    /// for authorization; see [`ResourceTarget::selected_name`].
+    pub(crate) name: &'a str,
+    pub(crate) subresource: &'a str,
+    /// The name that a `metadata.name=x` field selector asks for.
+    pub(crate) selected_name: Option<String>,
+    /// More segments than a resource path has: nothing is served there.
+    pub(crate) overlong: bool,
+}
+
+impl<'a> RequestInfo<'a> {
+    pub(crate) fn parse(method: &Method, path: &'a RequestPath<'_>, query: &Query<'_>) -> Self {
+        let Some(mut target) = resource_target(&path.segments) else {
+            let verb = Verb::Other(method.as_str().to_ascii_lowercase());
+            return Self { verb, target: Target::Path };
+        };
+        let verb = verb(method, &mut target, query);
+        Self { verb, target: Target::Resource(target) }
+    }
+}
+
+fn resource_target<'a>(segments: &'a [Cow<'_, str>]) -> Option<ResourceTarget<'a>> {
+    let (group, version, rest) = match segments {
+        [api, version, rest @ ..] if api == "api" && !rest.is_empty() => ("", version, rest),
+        [apis, group, version, rest @ ..] if apis == "apis" && !rest.is_empty() => {
+            (group.as_ref(), version, rest)
+        }
+        _ => return None,
+    };
+    let mut target = ResourceTarget { group, version, ..ResourceTarget::default() };
+    let rest = match rest {
+        [word, namespace, more @ ..] if word == "namespaces" => {
+            target.namespace = namespace;
+            match more {
+                // The namespace itself, or its own subresources.
+                [] => rest,
+                [sub] if sub == "status" || sub == "finalize" => rest,
+                more => more,
+            }
+        }
+        _ => rest,
+    };
+    let at = |index: usize| rest.get(index).map(Cow::as_ref).unwrap_or_default();
+    target.resource = at(0);
+    target.name = at(1);
+    target.subresource = at(2);
+    target.overlong = rest.len() > 3;
+    Some(target)
+}
+
+fn verb(method: &Method, target: &mut ResourceTarget<'_>, query: &Query<'_>) -> Verb {
+    let collection = target.name.is_empty();
+    match *method {
+        Method::POST => Verb::Create,
+        Method::PUT => Verb::Update,
+        Method::PATCH => Verb::Patch,
+        Method::DELETE if collection => Verb::DeleteCollection,
+        Method::DELETE => Verb::Delete,
+        Method::GET | Method::HEAD if collection => {
+            target.selected_name = selected_name(query);
+            if query.flag("watch") { Verb::Watch } else { Verb::List }
+        }
+        Method::GET | Method::HEAD => Verb::Get,
+        _ => Verb::Other(method.as_str().to_ascii_lowercase()),
+    }
+}
+
+fn selected_name(query: &Query<'_>) -> Option<String> {
+    let selector = query.first("fieldSelector");
+    if !selector.contains("metadata.name") {
+        return None;
+    }
+    let selector = milo_core::selector::FieldSelector::parse(selector).ok()?;
+    selector.required_value("metadata.name").map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(method: Method, url: &str) -> (String, String) {
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        let path = RequestPath::parse(path).unwrap();
+        let query = Query::parse(Some(query));
+        let info = RequestInfo::parse(&method, &path, &query);
+        let target = match info.target {
+            Target::Path => "path".to_owned(),
+            Target::Resource(t) => {
+                let selected = t.selected_name.unwrap_or_default();
+                format!(
+                    "{}|{}|{}|{}|{}|{}|{selected}",
+                    t.group, t.version, t.namespace, t.resource, t.name, t.subresource
+                )
+            }
+        };
+        (info.verb.as_str().to_owned(), target)
+    }
+
+    #[test]
+    fn verbs_and_targets_follow_upstream() {
+        for (method, url, verb, target) in [
+            (Method::GET, "/", "get", "path"),
+            (Method::GET, "/apis", "get", "path"),
+            (Method::GET, "/apis/g", "get", "path"),
+            (Method::GET, "/apis/g/v1", "get", "path"),
+            (Method::GET, "/api/v1", "get", "path"),
+            (Method::POST, "/healthz", "post", "path"),
+            (Method::GET, "/apis/g/v1/widgets", "list", "g|v1||widgets|||"),
+            (Method::HEAD, "/apis/g/v1/widgets/a", "get", "g|v1||widgets|a||"),
+            (Method::GET, "/apis/g/v1/widgets?watch=true", "watch", "g|v1||widgets|||"),
+            (Method::GET, "/apis/g/v1/widgets?watch", "watch", "g|v1||widgets|||"),
+            (Method::GET, "/apis/g/v1/widgets?watch=0", "list", "g|v1||widgets|||"),
+            (
+                Method::GET,
+                "/apis/g/v1/widgets?fieldSelector=metadata.name%3Da",
+                "list",
+                "g|v1||widgets|||a",
+            ),
+            (Method::POST, "/apis/g/v1/widgets", "create", "g|v1||widgets|||"),
+            (Method::PUT, "/apis/g/v1/widgets/a/status", "update", "g|v1||widgets|a|status|"),
+            (Method::PATCH, "/apis/g/v1/namespaces/n/widgets/a", "patch", "g|v1|n|widgets|a||"),
+            (Method::DELETE, "/apis/g/v1/namespaces/n/widgets/a", "delete", "g|v1|n|widgets|a||"),
+            (
+                Method::DELETE,
+                "/apis/g/v1/namespaces/n/widgets",
+                "deletecollection",
+                "g|v1|n|widgets|||",
+            ),
+            (Method::GET, "/api/v1/namespaces/n", "get", "|v1|n|namespaces|n||"),
+            (Method::GET, "/api/v1/namespaces/n/status", "get", "|v1|n|namespaces|n|status|"),
+            (Method::GET, "/api/v1/namespaces/n/pods", "list", "|v1|n|pods|||"),
+            (Method::OPTIONS, "/apis/g/v1/widgets", "options", "g|v1||widgets|||"),
+        ] {
+            assert_eq!(parse(method, url), (verb.to_owned(), target.to_owned()), "{url}");
+        }
+    }
+}

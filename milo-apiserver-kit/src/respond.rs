@@ -1,0 +1,103 @@
+//! Answers: JSON bodies and `Status` errors.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use milo_core::status::StatusError;
+use serde::Serialize;
+
+use crate::body::Body;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// JSON bytes as they are. Bodies end with a newline, as upstream's do.
+pub(crate) fn json(code: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = code;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// Any serializable value as JSON, indented for people when they want it.
+pub(crate) fn value<T: Serialize>(code: StatusCode, value: &T, pretty: bool) -> Response<Body> {
+    let encoded =
+        if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    match encoded {
+        Ok(mut bytes) => {
+            bytes.push(b'\n');
+            json(code, Body::full(Bytes::from(bytes)))
+        }
+        Err(cause) => error(&StatusError::internal(cause)),
+    }
+}
+
+/// Bytes that are one JSON document, indented when a person asks.
+pub(crate) fn document(code: StatusCode, bytes: Bytes, pretty: bool) -> Response<Body> {
+    if pretty && let Ok(parsed) = serde_json::from_slice::<serde_json::Value>(&bytes) {
+        return value(code, &parsed, true);
+    }
+    json(code, Body::full(bytes))
+}
+
+/// An error, with its code and `Retry-After`.
+pub(crate) fn error(error: &StatusError) -> Response<Body> {
+    let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut bytes = serde_json::to_vec(&error.to_status()).unwrap_or_default();
+    bytes.push(b'\n');
+    let mut response = json(code, Body::full(Bytes::from(bytes)));
+    if let Some(seconds) = error.retry_after_seconds() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    if code == StatusCode::FORBIDDEN {
+        let nosniff = HeaderValue::from_static("nosniff");
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    }
+    response
+}
+
+/// Plain text for people and probes.
+pub(crate) fn text(code: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::full(text.into()));
+    *response.status_mut() = code;
+    response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// The value of a `Warning` header (`spec/wire.md` section 2.10).
+pub(crate) fn warning(text: &str) -> Option<HeaderValue> {
+    let mut value = String::with_capacity(text.len() + 12);
+    value.push_str("299 - \"");
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '"' | '\\') {
+            value.push('\\');
+        }
+        value.push(c);
+    }
+    value.push('"');
+    HeaderValue::from_bytes(value.as_bytes()).ok()
+}
+
+/// Adds warnings to an answer: each once, and no more than clients and proxies put up with.
+pub(crate) fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
+    const TOTAL: usize = 4096;
+    const EACH: usize = 256;
+    let total: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
+    let mut seen: Vec<&str> = Vec::new();
+    for warning in warnings {
+        if seen.contains(&warning.as_str()) {
+            continue;
+        }
+        seen.push(warning);
+        let cut: String;
+        let mut text = warning.as_str();
+        if total > TOTAL {
+            cut = warning.chars().take(EACH).collect();
+            text = &cut;
+        }
+        if let Some(value) = self::warning(text) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+}
