@@ -1,0 +1,209 @@
+//! Whether metadata says something that is allowed.
+
+use serde_json::Value;
+
+use super::{
+    NameRule, at, dns_label_name,
+    names::{label_value_problems, qualified_name_problems},
+};
+use crate::{
+    object::Object,
+    status::{FieldError, FieldPath},
+};
+
+/// Keys and values of all annotations together, in bytes.
+const LARGEST_ANNOTATIONS: usize = 262_144;
+const LONGEST_MANAGER: usize = 128;
+const LONGEST_SUBRESOURCE: usize = 256;
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// What is wrong with the metadata of an object that is about to be created.
+///
+/// Values of the wrong JSON type are skipped: [`validate_shape`](super::validate_shape) reports
+/// them. `namespaced` is whether objects of the kind live in namespaces.
+#[must_use]
+pub fn validate(object: &Object, namespaced: bool, validate_name: NameRule) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    names(object, validate_name, &mut errors);
+    namespace(object.namespace(), namespaced, &mut errors);
+    contents(object, &mut errors);
+    errors
+}
+
+/// The rules that hold for new and for changed objects.
+pub(super) fn contents(object: &Object, errors: &mut Vec<FieldError>) {
+    generation(object.generation(), errors);
+    labels(object, errors);
+    annotations(object, errors);
+    owner_references(object, errors);
+    finalizers(object, errors);
+    managed_fields(object, errors);
+}
+
+/// Warnings for finalizers that might be anyone's, because no domain says whose they are.
+#[must_use]
+pub fn finalizer_warnings(object: &Object) -> Vec<String> {
+    object
+        .finalizers()
+        .filter(|name| !name.contains('/') && !matches!(*name, ORPHAN | FOREGROUND | "kubernetes"))
+        .map(|name| {
+            format!(
+                "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name \
+                 including a path (/) to avoid accidental conflicts with other finalizer writers"
+            )
+        })
+        .collect()
+}
+
+fn names(object: &Object, validate_name: NameRule, errors: &mut Vec<FieldError>) {
+    let (name, base) = (object.name(), object.meta("generateName"));
+    if !base.is_empty() {
+        invalid(errors, || at("generateName"), base, validate_name(base, true));
+    }
+    if name.is_empty() {
+        errors.push(FieldError::required(at("name"), "name or generateName is required"));
+    } else {
+        invalid(errors, || at("name"), name, validate_name(name, false));
+    }
+}
+
+fn namespace(namespace: &str, namespaced: bool, errors: &mut Vec<FieldError>) {
+    match (namespaced, namespace) {
+        (true, "") => errors.push(FieldError::required(at("namespace"), "")),
+        (true, name) => {
+            invalid(errors, || at("namespace"), name, dns_label_name(name, false));
+        }
+        (false, "") => {}
+        (false, _) => {
+            errors.push(FieldError::forbidden(at("namespace"), "not allowed on this type"));
+        }
+    }
+}
+
+fn generation(generation: i64, errors: &mut Vec<FieldError>) {
+    if generation < 0 {
+        let problem = "must be greater than or equal to 0";
+        errors.push(FieldError::invalid(at("generation"), generation, problem));
+    }
+}
+
+fn labels(object: &Object, errors: &mut Vec<FieldError>) {
+    for (key, value) in object.labels() {
+        invalid(errors, || at("labels"), key, qualified_name_problems(key, false));
+        invalid(errors, || at("labels"), value, label_value_problems(value));
+    }
+}
+
+fn annotations(object: &Object, errors: &mut Vec<FieldError>) {
+    let mut size = 0;
+    for (key, value) in object.annotations() {
+        size += key.len() + value.len();
+        invalid(errors, || at("annotations"), key, qualified_name_problems(key, true));
+    }
+    if size > LARGEST_ANNOTATIONS {
+        errors.push(FieldError::too_long(at("annotations"), LARGEST_ANNOTATIONS));
+    }
+}
+
+fn finalizers(object: &Object, errors: &mut Vec<FieldError>) {
+    let (mut orphan, mut foreground) = (false, false);
+    for name in object.finalizers() {
+        orphan |= name == ORPHAN;
+        foreground |= name == FOREGROUND;
+        invalid(errors, || at("finalizers"), name, qualified_name_problems(name, false));
+    }
+    if orphan && foreground {
+        let all: Vec<&str> = object.finalizers().collect();
+        let problem = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
+        errors.push(FieldError::invalid(at("finalizers"), all, problem));
+    }
+}
+
+fn owner_references(object: &Object, errors: &mut Vec<FieldError>) {
+    let mut controller: Option<&Value> = None;
+    for (index, owner) in records(object, "ownerReferences") {
+        owner_reference(owner, || at("ownerReferences").index(index), errors);
+        if owner.get("controller") != Some(&Value::Bool(true)) {
+            continue;
+        }
+        if let Some(first) = controller {
+            let problem = format!(
+                "Only one reference can have Controller set to true. Found \"true\" in \
+                 references for {}/{} and {}/{}",
+                text(first, "kind"),
+                text(first, "name"),
+                text(owner, "kind"),
+                text(owner, "name"),
+            );
+            let all: Value =
+                records(object, "ownerReferences").map(|(_, owner)| owner.clone()).collect();
+            errors.push(FieldError::invalid(at("ownerReferences"), all, problem));
+        } else {
+            controller = Some(owner);
+        }
+    }
+}
+
+fn owner_reference(owner: &Value, path: impl Fn() -> FieldPath, errors: &mut Vec<FieldError>) {
+    let api_version = text(owner, "apiVersion");
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    if version.is_empty() || api_version.matches('/').count() > 1 {
+        let problem = "version must not be empty";
+        errors.push(FieldError::invalid(path().child("apiVersion"), api_version, problem));
+    }
+    for field in ["kind", "name", "uid"] {
+        if text(owner, field).is_empty() {
+            errors.push(FieldError::invalid(path().child(field), "", "must not be empty"));
+        }
+    }
+    if api_version == "v1" && text(owner, "kind") == "Event" {
+        let problem = "/v1, Kind=Event is disallowed from being an owner";
+        errors.push(FieldError::invalid(path(), owner.clone(), problem));
+    }
+}
+
+fn managed_fields(object: &Object, errors: &mut Vec<FieldError>) {
+    for (index, entry) in records(object, "managedFields") {
+        let path = |field| at("managedFields").index(index).child(field);
+        let operation = text(entry, "operation");
+        if !matches!(operation, "Apply" | "Update") {
+            let problem = "must be `Apply` or `Update`";
+            errors.push(FieldError::invalid(path("operation"), operation, problem));
+        }
+        let fields_type = text(entry, "fieldsType");
+        if !matches!(fields_type, "" | "FieldsV1") {
+            let problem = "must be `FieldsV1`";
+            errors.push(FieldError::invalid(path("fieldsType"), fields_type, problem));
+        }
+        let manager = text(entry, "manager");
+        if manager.len() > LONGEST_MANAGER {
+            errors.push(FieldError::too_long(path("manager"), LONGEST_MANAGER));
+        }
+        if manager.chars().any(char::is_control) {
+            let problem = "should only contain printable characters";
+            errors.push(FieldError::invalid(path("manager"), manager, problem));
+        }
+        if text(entry, "subresource").len() > LONGEST_SUBRESOURCE {
+            errors.push(FieldError::too_long(path("subresource"), LONGEST_SUBRESOURCE));
+        }
+    }
+}
+
+fn records<'a>(object: &'a Object, field: &str) -> impl Iterator<Item = (usize, &'a Value)> {
+    let items = object.metadata().and_then(|metadata| metadata.get(field));
+    items.and_then(Value::as_array).into_iter().flatten().enumerate()
+}
+
+fn text<'a>(record: &'a Value, field: &str) -> &'a str {
+    record.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn invalid(
+    errors: &mut Vec<FieldError>,
+    path: impl Fn() -> FieldPath,
+    value: &str,
+    problems: Vec<String>,
+) {
+    errors.extend(problems.into_iter().map(|problem| FieldError::invalid(path(), value, problem)));
+}
