@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::{
     json_path::InvalidJsonPath,
     key::GroupResource,
+    object::Head,
     schema::{Schema, SchemaError},
     scope::ScopeKind,
 };
@@ -46,13 +47,25 @@ pub struct ResourceDefinition {
     categories: Vec<String>,
     namespaced: bool,
     home: ScopeKind,
-    views: Vec<ScopeKind>,
+    views: Vec<(ScopeKind, View)>,
+    head: Head,
     status: bool,
     columns: Vec<Column>,
     /// Whether `columns` is what a kind without columns gets.
     default_columns: bool,
     selectable_fields: Vec<SelectableField>,
     schema: Arc<Schema>,
+}
+
+/// Which objects belong to a tenant that does not own a key space: those where this label or field
+/// is the tenant's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum View {
+    /// A label key.
+    Label(String),
+    /// A selectable field, as `spec.userRef.name`.
+    Field(String),
 }
 
 /// Why a [`ResourceDefinition`] could not be made. Every variant names the kind it is about.
@@ -158,6 +171,7 @@ impl ResourceDefinition {
             group_resource: GroupResource::new(spec.group.as_str(), names.plural.as_str()),
             version: version.name.clone(),
             api_version: api_version(&spec.group, &version.name),
+            head: Head::new(&api_version(&spec.group, &version.name), &names.kind),
             kind: names.kind.clone(),
             list_kind: names.list_kind.clone().unwrap_or_else(|| format!("{}List", names.kind)),
             singular: names.singular.clone().unwrap_or(lower_kind),
@@ -215,6 +229,7 @@ impl ResourceDefinition {
         let definition = Self {
             group_resource: GroupResource::new(&*group, &*K::plural(&())),
             api_version: api_version(&group, &version),
+            head: Head::new(&api_version(&group, &version), &kind),
             version: version.into_owned(),
             list_kind: format!("{kind}List"),
             singular: kind.to_ascii_lowercase(),
@@ -238,16 +253,18 @@ impl ResourceDefinition {
     #[must_use]
     pub fn living_in(mut self, home: ScopeKind) -> Self {
         self.home = home;
-        self.views.retain(|view| *view != home);
+        self.views.retain(|(from, _)| *from != home);
         self
     }
 
-    /// Lets the kind be seen from a further kind of control plane, without objects of its own
-    /// there: projects live on the platform and are seen through their organization.
+    /// Lets objects that live on the platform be seen from a further kind of control plane, as far
+    /// as they belong to its tenant: projects are seen through their organization. Whatever the
+    /// verb, what does not belong there is not there.
     #[must_use]
-    pub fn served_in(mut self, view: ScopeKind) -> Self {
-        if view != self.home && !self.views.contains(&view) {
-            self.views.push(view);
+    pub fn seen_from(mut self, from: ScopeKind, view: View) -> Self {
+        self.views.retain(|(other, _)| *other != from);
+        if from != self.home {
+            self.views.push((from, view));
         }
         self
     }
@@ -349,10 +366,22 @@ impl ResourceDefinition {
         self.home
     }
 
-    /// The further kinds of control plane from which the objects are seen.
+    /// How the objects are seen from a kind of control plane that they do not live in.
     #[must_use]
-    pub fn views(&self) -> &[ScopeKind] {
-        &self.views
+    pub fn view(&self, from: ScopeKind) -> Option<&View> {
+        self.views.iter().find(|(kind, _)| *kind == from).map(|(_, view)| view)
+    }
+
+    /// Whether the kind exists in control planes of this kind, at home or as a view.
+    #[must_use]
+    pub fn is_served_in(&self, scope: ScopeKind) -> bool {
+        scope == self.home || self.view(scope).is_some()
+    }
+
+    /// How the stored bytes of every object of the kind begin.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
     }
 
     /// Whether there is a status subresource.

@@ -121,6 +121,17 @@ impl Cache {
         *self.progress.borrow()
     }
 
+    /// Whether the first listing is complete.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.revision() > Revision::ZERO
+    }
+
+    /// Waits until the first listing is complete.
+    pub(crate) async fn filled(&self) {
+        // The sender lives in this very cache, so waiting cannot fail.
+        let _ = self.progress.subscribe().wait_for(|revision| *revision > Revision::ZERO).await;
+    }
+
     /// Whether the cache shows exactly the state at `revision` in its whole resource.
     pub(crate) fn shows(&self, revision: Revision) -> bool {
         let state = self.state.read();

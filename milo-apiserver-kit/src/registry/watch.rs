@@ -125,18 +125,19 @@ impl WatchStream {
                 }
                 Phase::Recent { changes, cursor } => {
                     self.phase = Phase::Live(cursor);
-                    Ok(self.encode(&changes))
+                    self.encode(&changes)
                 }
-                Phase::Live(cursor) => match self.live(cursor).await {
-                    Some(bytes) => Ok(bytes),
-                    None => return None,
-                },
+                Phase::Live(cursor) => self.live(cursor).await?,
                 Phase::Done => return None,
             };
             match sent {
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => return Some(bytes),
-                Err(error) => return Some(error_frame(&error)),
+                Err(error) => {
+                    // Nothing follows an error.
+                    self.phase = Phase::Done;
+                    return Some(error_frame(&error));
+                }
             }
         }
     }
@@ -222,7 +223,7 @@ impl WatchStream {
         } else {
             Phase::Live(cursor)
         };
-        Ok(self.encode(&changes))
+        self.encode(&changes)
     }
 
     fn change(&self, event: Event) -> Result<Change, StatusError> {
@@ -241,8 +242,8 @@ impl WatchStream {
         Ok(Change::new(revision, current, previous.map(cached).transpose()?))
     }
 
-    /// Waits for something to send.
-    async fn live(&mut self, mut cursor: Cursor) -> Option<Bytes> {
+    /// Waits for something to send; none at the end of the watch.
+    async fn live(&mut self, mut cursor: Cursor) -> Option<Result<Bytes, StatusError>> {
         let tick = async {
             match &mut self.bookmarks {
                 Some(timer) => {
@@ -272,30 +273,27 @@ impl WatchStream {
         // In this order: everything up to this revision is in what is read next.
         let reached = cache.revision();
         let changes = cache.read(&mut cursor).ok()?;
-        let mut bytes = self.encode(&changes);
+        let mut bytes = match self.encode(&changes) {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(Err(error)),
+        };
         if due {
             let bookmark = self.bookmark(reached.max(self.told), false);
             bytes = [bytes, bookmark].concat().into();
         }
         self.phase = Phase::Live(cursor);
-        Some(bytes)
+        Some(Ok(bytes))
     }
 
     /// The lines for these changes, as far as they are selected.
-    fn encode(&mut self, changes: &[Arc<Change>]) -> Bytes {
+    fn encode(&mut self, changes: &[Arc<Change>]) -> Result<Bytes, StatusError> {
         let mut only = Bytes::new();
         let mut block: Option<BytesMut> = None;
         for change in changes {
             self.told = self.told.max(change.revision());
             let definition = self.resource.definition();
             let Some(event) = change.event_type(&self.selection, definition) else { continue };
-            let line = match self.encoder.change(&self.resource, event, change) {
-                Ok(line) => line,
-                Err(error) => {
-                    self.phase = Phase::Done;
-                    error_frame(&error)
-                }
-            };
+            let line = self.encoder.change(&self.resource, event, change)?;
             match &mut block {
                 Some(block) => block.extend_from_slice(&line),
                 // A lone line is sent as it is, without a copy.
@@ -308,7 +306,7 @@ impl WatchStream {
                 }
             }
         }
-        block.map_or(only, BytesMut::freeze)
+        Ok(block.map_or(only, BytesMut::freeze))
     }
 
     fn bookmark(&mut self, revision: Revision, ends_initial_events: bool) -> Bytes {

@@ -30,17 +30,20 @@ fn a_derived_kind_is_known_in_full() {
 
 #[test]
 fn a_kind_has_one_home_and_any_views() {
+    let label = || View::Label("owner".into());
     let project = ResourceDefinition::of::<Project>()
         .unwrap()
-        .served_in(ScopeKind::Organization)
-        .served_in(ScopeKind::Organization)
-        .served_in(ScopeKind::Platform);
-    assert_eq!(
-        (project.home(), project.views()),
-        (ScopeKind::Platform, &[ScopeKind::Organization][..])
-    );
+        .seen_from(ScopeKind::Organization, View::Field("spec.owner".into()))
+        .seen_from(ScopeKind::Organization, label())
+        .seen_from(ScopeKind::Platform, label());
+    assert_eq!(project.home(), ScopeKind::Platform);
+    assert_eq!(project.view(ScopeKind::Organization), Some(&label()));
+    assert!(project.view(ScopeKind::Platform).is_none());
+    assert!(project.is_served_in(ScopeKind::Platform));
+    assert!(!project.is_served_in(ScopeKind::User));
     let moved = project.living_in(ScopeKind::Organization);
-    assert_eq!((moved.home(), moved.views()), (ScopeKind::Organization, &[][..]));
+    assert!(moved.view(ScopeKind::Organization).is_none());
+    assert!(moved.is_served_in(ScopeKind::Organization));
 }
 
 #[test]

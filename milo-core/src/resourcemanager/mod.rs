@@ -34,11 +34,13 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube_core::CustomResourceExt;
 
 pub mod labels;
+mod hierarchy;
 mod organization;
 mod organization_membership;
 mod project;
 mod project_suspension;
 
+pub use hierarchy::{HierarchyAdmission, HierarchyResolver, definitions};
 pub use organization::{
     Address, ContactInfo, Organization, OrganizationSpec, OrganizationStatus, OrganizationType,
 };

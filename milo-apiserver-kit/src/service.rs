@@ -1,0 +1,389 @@
+//! The server as one `tower::Service`.
+//!
+//! A request passes these stages, outermost first (`spec/wire.md` section 0.1): audit id and panic
+//! guard, scope and request info (400), authentication (401), scope resolution (404),
+//! authorization (403), the time limit (504), routing. The first error wins.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body as HttpBody;
+use milo_core::{
+    authorization::{Authorizer, Decision},
+    identity::{SYSTEM_UNAUTHENTICATED, UserInfo},
+    key::GroupResource,
+    request::{RequestAttributes, ResourceAttributes, Verb},
+    scope::{Scope, ScopeResolver},
+    status::StatusError,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    authn::{AuthenticationRequest, Union},
+    body::Body,
+    listener::ConnectionInfo,
+    negotiate, paths,
+    registry::{Call, PatchType, Registry, Resource},
+    request::{
+        Query, RequestInfo, body,
+        info::{ResourceTarget, Target},
+        path::RequestPath,
+    },
+    respond,
+};
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache, private");
+/// How long a request may take that is not a watch, as upstream.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a write may take, as upstream.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(34);
+
+/// A Kubernetes-style API server, without a socket: serve it with the kit's own
+/// [listener](crate::listener), nest it in a hyper or axum program, or call it in a test.
+///
+/// Requests that the kit's listener did not accept carry no [`ConnectionInfo`]: then only bearer
+/// tokens authenticate. Cloning is cheap.
+#[derive(Clone)]
+pub struct ApiService {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) registry: Registry,
+    pub(crate) resolver: Arc<dyn ScopeResolver>,
+    pub(crate) authenticators: Union,
+    pub(crate) authorizers: Vec<Arc<dyn Authorizer>>,
+    pub(crate) paths: paths::Paths,
+    pub(crate) closing: CancellationToken,
+}
+
+impl fmt::Debug for ApiService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiService").field("registry", &self.inner.registry).finish_non_exhaustive()
+    }
+}
+
+impl ApiService {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Cancelled when the server shuts down: watches end then.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.inner.closing
+    }
+}
+
+impl<B> tower::Service<Request<B>> for ApiService
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: fmt::Display + Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let inner = self.inner.clone();
+        Box::pin(async move { Ok(inner.answer(request).await) })
+    }
+}
+
+impl Inner {
+    /// Answers every request, whatever happens.
+    async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: fmt::Display + Send,
+    {
+        let (parts, body) = request.into_parts();
+        let audit_id = audit_id(&parts);
+        let started = tokio::time::Instant::now();
+        let handled = AssertUnwindSafe(self.handle(&parts, body)).catch_unwind().await;
+        let mut response = match handled {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                tracing::debug!(code = error.code(), reason = error.reason(), %error, "refused");
+                respond::error(&error)
+            }
+            Err(_) => respond::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "This request caused apiserver to panic. Look in the logs for details.",
+            ),
+        };
+        tracing::debug!(
+            method = %parts.method,
+            uri = %parts.uri,
+            code = response.status().as_u16(),
+            audit_id = ?audit_id,
+            elapsed_us = started.elapsed().as_micros(),
+            "request"
+        );
+        let headers = response.headers_mut();
+        headers.entry(header::CACHE_CONTROL).or_insert(NO_CACHE);
+        headers.insert(AUDIT_ID, audit_id);
+        response
+    }
+
+    async fn handle<B>(&self, parts: &Parts, body: B) -> Result<Response<Body>, StatusError>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin,
+        B::Error: fmt::Display,
+    {
+        let path = RequestPath::parse(parts.uri.path())?;
+        let query = Query::parse(parts.uri.query());
+        let info = RequestInfo::parse(&parts.method, &path, &query);
+        let user = self.authenticate(parts).await?;
+        let scope = self.resolve(&path).await?;
+        let attributes = attributes(&info, &path, user, scope);
+        self.authorize(&attributes).await?;
+        match (&info.target, &attributes.resource) {
+            (Target::Resource(target), Some(resource)) => {
+                self.resource(parts, &query, target, resource, &attributes, body).await
+            }
+            _ => self.paths.respond(&parts.method, &attributes, parts, &query).await,
+        }
+    }
+
+    async fn authenticate(&self, parts: &Parts) -> Result<Arc<UserInfo>, StatusError> {
+        let connection = parts.extensions.get::<ConnectionInfo>();
+        let peer = connection.and_then(|connection| connection.peer.as_deref());
+        let request = AuthenticationRequest::new(&parts.headers, peer);
+        match self.authenticators.identify(&request).await {
+            Ok(Some(user)) => Ok(user),
+            // Anonymous access is off, but for what everybody may ask: whether we are well.
+            Ok(None) if paths::is_public(parts.uri.path()) => {
+                Ok(Arc::new(UserInfo::new("system:anonymous").with_group(SYSTEM_UNAUTHENTICATED)))
+            }
+            _ => Err(StatusError::unauthorized()),
+        }
+    }
+
+    async fn resolve(&self, path: &RequestPath<'_>) -> Result<Scope, StatusError> {
+        if path.scope == milo_core::scope::ScopeName::Platform {
+            return Ok(Scope::Platform);
+        }
+        self.resolver.resolve(&path.scope).await?.ok_or_else(StatusError::no_route)
+    }
+
+    async fn authorize(&self, attributes: &RequestAttributes) -> Result<(), StatusError> {
+        let mut reason = String::new();
+        for authorizer in &self.authorizers {
+            match authorizer.authorize(attributes).await {
+                Ok(Decision::Allow) => return Ok(()),
+                Ok(Decision::NoOpinion(text)) => {
+                    if reason.is_empty() {
+                        reason = text;
+                    }
+                }
+                Ok(Decision::Deny(text)) => return Err(forbidden(attributes, &text)),
+                Ok(_) => return Err(forbidden(attributes, "")),
+                Err(error) => {
+                    tracing::error!(%error, "authorization failed; the request is refused");
+                    return Err(StatusError::internal("the request could not be authorized"));
+                }
+            }
+        }
+        Err(forbidden(attributes, &reason))
+    }
+
+    async fn resource<B>(
+        &self,
+        parts: &Parts,
+        query: &Query<'_>,
+        target: &ResourceTarget<'_>,
+        named: &ResourceAttributes,
+        attributes: &RequestAttributes,
+        body: B,
+    ) -> Result<Response<Body>, StatusError>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin,
+        B::Error: fmt::Display,
+    {
+        let found = self.registry.find(target.group, target.version, target.resource);
+        let resource = found.filter(|_| !target.overlong).ok_or_else(StatusError::no_route)?;
+        let place = resource.place(&attributes.scope).ok_or_else(StatusError::no_route)?;
+        check_route(resource, target, attributes)?;
+        if attributes.verb == Verb::Patch {
+            PatchType::of(&parts.headers)?;
+        }
+        let form = negotiate::form(&parts.headers)?;
+        let pretty = negotiate::wants_pretty(&parts.headers, query.first("pretty"));
+        // The name in a selector is for authorization; here the selector speaks for itself.
+        let mut call = Call {
+            attributes,
+            target: named,
+            query,
+            headers: &parts.headers,
+            form,
+            pretty,
+            warnings: Vec::new(),
+        };
+        if attributes.verb == Verb::Watch {
+            return resource.watch(&call, &place, self.closing.clone());
+        }
+        let limit = time_limit(query, attributes.verb.is_write())?;
+        let work = async {
+            let body = match attributes.verb {
+                Verb::Create | Verb::Update => {
+                    negotiate::require_json(&parts.headers)?;
+                    body::read(body).await?
+                }
+                Verb::Patch | Verb::Delete | Verb::DeleteCollection => body::read(body).await?,
+                _ => Bytes::new(),
+            };
+            match attributes.verb {
+                Verb::Get => resource.get(&call, &place).await,
+                Verb::List => resource.list(&call, &place).await,
+                Verb::Create => resource.create(&mut call, &place, &body).await,
+                Verb::Update => resource.update(&mut call, &place, &body).await,
+                Verb::Patch => resource.patch(&mut call, &place, &body).await,
+                Verb::Delete => resource.delete(&mut call, &place, &body).await,
+                Verb::DeleteCollection => {
+                    resource.delete_collection(&mut call, &place, &body).await
+                }
+                _ => Err(not_allowed(resource, &attributes.verb)),
+            }
+        };
+        let answered = tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            let text = "request did not complete within the allotted timeout";
+            Err(StatusError::timeout(text, Duration::ZERO))
+        });
+        let mut response = answered.unwrap_or_else(|error| respond::error(&error));
+        respond::add_warnings(&mut response, &call.warnings);
+        Ok(response)
+    }
+}
+
+/// The client's audit id, or a new one: the same id is told end to end.
+fn audit_id(parts: &Parts) -> HeaderValue {
+    if let Some(id) = parts.headers.get(AUDIT_ID).filter(|id| !id.is_empty() && id.len() <= 64) {
+        return id.clone();
+    }
+    let mut buffer = uuid::Uuid::encode_buffer();
+    let id = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+fn attributes(
+    info: &RequestInfo<'_>,
+    path: &RequestPath<'_>,
+    user: Arc<UserInfo>,
+    scope: Scope,
+) -> RequestAttributes {
+    let resource = match &info.target {
+        Target::Path => None,
+        Target::Resource(target) => Some(ResourceAttributes {
+            resource: GroupResource::new(target.group, target.resource),
+            version: target.version.to_owned(),
+            subresource: target.subresource.to_owned(),
+            namespace: target.namespace.to_owned(),
+            name: match &target.selected_name {
+                Some(name) => name.clone(),
+                None => target.name.to_owned(),
+            },
+        }),
+    };
+    let path = if resource.is_none() { path.to_path() } else { String::new() };
+    RequestAttributes { user, scope, verb: info.verb.clone(), resource, path }
+}
+
+/// Which of the routes of `spec/wire.md` section 2.1 a request may take.
+fn check_route(
+    resource: &Resource,
+    target: &ResourceTarget<'_>,
+    attributes: &RequestAttributes,
+) -> Result<(), StatusError> {
+    let definition = resource.definition();
+    let status = target.subresource == "status";
+    if !target.subresource.is_empty() && !(status && definition.has_status()) {
+        return Err(StatusError::no_route());
+    }
+    let namespaced = definition.is_namespaced();
+    if !namespaced && !target.namespace.is_empty() {
+        return Err(StatusError::no_route());
+    }
+    let named = !target.name.is_empty();
+    if namespaced && target.namespace.is_empty() {
+        if named {
+            return Err(StatusError::no_route());
+        }
+        // Across namespaces one can only look.
+        if !matches!(attributes.verb, Verb::List | Verb::Watch) {
+            return Err(not_allowed(resource, &attributes.verb));
+        }
+    }
+    let allowed = match attributes.verb {
+        Verb::Create => !named,
+        Verb::Get | Verb::Update | Verb::Patch => named,
+        Verb::Delete => named && !status,
+        Verb::List | Verb::Watch | Verb::DeleteCollection => !named,
+        _ => false,
+    };
+    if allowed { Ok(()) } else { Err(not_allowed(resource, &attributes.verb)) }
+}
+
+fn not_allowed(resource: &Resource, verb: &Verb) -> StatusError {
+    StatusError::method_not_allowed(resource.definition().group_resource(), verb.as_str())
+}
+
+/// The time that the client allows, within what the server does.
+fn time_limit(query: &Query<'_>, write: bool) -> Result<Duration, StatusError> {
+    let most = if write { WRITE_TIMEOUT } else { REQUEST_TIMEOUT };
+    let text = query.first("timeout");
+    if text.is_empty() {
+        return Ok(most);
+    }
+    match crate::duration::parse(text) {
+        Some(Duration::ZERO) => Ok(most),
+        Some(wanted) => Ok(wanted.min(most)),
+        None => Err(StatusError::bad_request(format!(
+            "invalid timeout specified in the request URL - {text:?} is not a duration such as 30s or 1m30s"
+        ))),
+    }
+}
+
+/// 403, in upstream's words (`spec/wire.md` section 5.3).
+fn forbidden(attributes: &RequestAttributes, reason: &str) -> StatusError {
+    let user = &attributes.user.username;
+    let verb = &attributes.verb;
+    let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let Some(target) = &attributes.resource else {
+        let path = &attributes.path;
+        let why = format!("User \"{user}\" cannot {verb} path \"{path}\"{because}");
+        return StatusError::forbidden_path(escape(&why));
+    };
+    let resource = match target.subresource.as_str() {
+        "" => target.resource.resource().to_owned(),
+        sub => format!("{}/{sub}", target.resource.resource()),
+    };
+    let whereabouts = match target.namespace.as_str() {
+        "" => "at the cluster scope".to_owned(),
+        namespace => format!("in the namespace \"{namespace}\""),
+    };
+    let group = target.resource.group();
+    let why = format!(
+        "User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {whereabouts}{because}"
+    );
+    StatusError::forbidden(&target.resource, &target.name, escape(&why))
+}
+
+/// Names in refusals may end up in a browser.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
