@@ -1,1 +1,444 @@
 //! Everything the server knows of a kind.
+//!
+//! A kind is declared once and its [`ResourceDefinition`] is derived from the declaration:
+//!
+//! - [`ResourceDefinition::of`]: a Rust type with kube's `CustomResource` derive,
+//! - [`ResourceDefinition::of_resource`]: any type with `kube::Resource` and a JSON schema,
+//! - [`ResourceDefinition::from_crd`]: a `CustomResourceDefinition`, from a file or a request.
+//!
+//! [`object_schema`] helps with kinds whose schema kube's derive cannot express.
+
+use std::{any::TypeId, sync::Arc};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion,
+};
+use kube_core::{CustomResourceExt, NamespaceResourceScope, Resource};
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use crate::{
+    json_path::InvalidJsonPath,
+    key::GroupResource,
+    schema::{Schema, SchemaError},
+    scope::ScopeKind,
+};
+
+mod column;
+mod names;
+pub mod object_schema;
+
+pub use column::{Column, ColumnKind, SelectableField};
+
+/// Everything the server knows of a kind: names, home, schema, columns, selectable fields.
+///
+/// Discovery, OpenAPI, validation, defaulting, tables, selectors and permissions are derived from
+/// it, so that nothing is listed twice.
+#[derive(Clone, Debug)]
+pub struct ResourceDefinition {
+    group_resource: GroupResource,
+    version: String,
+    api_version: String,
+    kind: String,
+    list_kind: String,
+    singular: String,
+    short_names: Vec<String>,
+    categories: Vec<String>,
+    namespaced: bool,
+    home: ScopeKind,
+    views: Vec<ScopeKind>,
+    status: bool,
+    columns: Vec<Column>,
+    /// Whether `columns` is what a kind without columns gets.
+    default_columns: bool,
+    selectable_fields: Vec<SelectableField>,
+    schema: Arc<Schema>,
+}
+
+/// Why a [`ResourceDefinition`] could not be made. Every variant names the kind it is about.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DefinitionError {
+    /// No version is both served and stored.
+    #[error("kind `{kind}` has no version that is both served and stored: set both on one version")]
+    NoVersion {
+        /// The kind.
+        kind: String,
+    },
+    /// The version carries no schema.
+    #[error("kind `{kind}` has no schema: set `schema.openAPIV3Schema` of version `{version}`")]
+    NoSchema {
+        /// The kind.
+        kind: String,
+        /// The version.
+        version: String,
+    },
+    /// The schema is not one that can be enforced.
+    #[error("kind `{kind}`: {source}")]
+    Schema {
+        /// The kind.
+        kind: String,
+        /// What is wrong with the schema.
+        source: SchemaError,
+    },
+    /// A name that cannot stand in a URL or a storage key.
+    #[error("kind `{kind}`: {field} `{value}` is not valid: {rule}")]
+    Name {
+        /// The kind.
+        kind: String,
+        /// Which name it is, for example `plural`.
+        field: &'static str,
+        /// The name.
+        value: String,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// A printer column that cannot be shown.
+    #[error("kind `{kind}`: column `{column}`: {source}")]
+    Column {
+        /// The kind.
+        kind: String,
+        /// The column's name.
+        column: String,
+        /// What is wrong with it.
+        source: InvalidColumn,
+    },
+    /// A selectable field that cannot be selected.
+    #[error("kind `{kind}`: selectable field: {source}")]
+    SelectableField {
+        /// The kind.
+        kind: String,
+        /// What is wrong with it.
+        source: InvalidSelectableField,
+    },
+}
+
+/// Why a [`Column`] could not be made.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidColumn {
+    /// The type is none that a table knows.
+    #[error("type `{0}` must be string, integer, number, boolean or date")]
+    Kind(String),
+    /// The path cannot be read.
+    #[error(transparent)]
+    Path(#[from] InvalidJsonPath),
+}
+
+/// Why a [`SelectableField`] could not be made.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidSelectableField {
+    /// The path cannot be read.
+    #[error(transparent)]
+    Path(#[from] InvalidJsonPath),
+    /// The path does not lead to exactly one value.
+    #[error("path `{0}` must be made of field names only, for example `.spec.color`")]
+    NotPlain(String),
+}
+
+impl ResourceDefinition {
+    /// From the first version of a definition that is both served and stored.
+    ///
+    /// The kind lives on the platform until [`living_in`](Self::living_in) says otherwise. A
+    /// definition without printer columns gets the age, as upstream.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn from_crd(crd: &CustomResourceDefinition) -> Result<Self, DefinitionError> {
+        let spec = &crd.spec;
+        let names = &spec.names;
+        let version = (spec.versions.iter())
+            .find(|version| version.served && version.storage)
+            .ok_or_else(|| DefinitionError::NoVersion { kind: names.kind.clone() })?;
+        let has_status =
+            version.subresources.as_ref().is_some_and(|subresources| subresources.status.is_some());
+        let lower_kind = names.kind.to_ascii_lowercase();
+        let mut definition = Self {
+            group_resource: GroupResource::new(spec.group.as_str(), names.plural.as_str()),
+            version: version.name.clone(),
+            api_version: api_version(&spec.group, &version.name),
+            kind: names.kind.clone(),
+            list_kind: names.list_kind.clone().unwrap_or_else(|| format!("{}List", names.kind)),
+            singular: names.singular.clone().unwrap_or(lower_kind),
+            short_names: names.short_names.clone().unwrap_or_default(),
+            categories: names.categories.clone().unwrap_or_default(),
+            namespaced: spec.scope == "Namespaced",
+            home: ScopeKind::Platform,
+            views: Vec::new(),
+            status: has_status,
+            columns: vec![Column::age()],
+            default_columns: true,
+            selectable_fields: Vec::new(),
+            schema: schema_of(&names.kind, version)?,
+        };
+        definition.check_names()?;
+        for column in version.additional_printer_columns.iter().flatten() {
+            definition = definition.with_column(Column::from_crd(column).map_err(|source| {
+                let (kind, column) = (names.kind.clone(), column.name.clone());
+                DefinitionError::Column { kind, column, source }
+            })?);
+        }
+        for field in version.selectable_fields.iter().flatten() {
+            let field = SelectableField::new(&field.json_path).map_err(|source| {
+                DefinitionError::SelectableField { kind: names.kind.clone(), source }
+            })?;
+            definition = definition.with_selectable_field(field);
+        }
+        Ok(definition)
+    }
+
+    /// Of a Rust type with kube's `CustomResource` derive: [`from_crd`](Self::from_crd) of what
+    /// the derive generates.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn of<K: CustomResourceExt>() -> Result<Self, DefinitionError> {
+        Self::from_crd(&K::crd())
+    }
+
+    /// Of any type with `kube::Resource` and a JSON schema, for example one of k8s-openapi's.
+    ///
+    /// The kind has the status subresource when its schema has a `status`. Its metadata is not
+    /// described further, as in the schema of a custom resource. Only the age is shown in tables
+    /// until columns are added.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn of_resource<K>() -> Result<Self, DefinitionError>
+    where
+        K: Resource<DynamicType = ()> + JsonSchema,
+        K::Scope: 'static,
+    {
+        let (group, version, kind) = (K::group(&()), K::version(&()), K::kind(&()).into_owned());
+        let document = object_schema::of_root::<K>();
+        let definition = Self {
+            group_resource: GroupResource::new(&*group, &*K::plural(&())),
+            api_version: api_version(&group, &version),
+            version: version.into_owned(),
+            list_kind: format!("{kind}List"),
+            singular: kind.to_ascii_lowercase(),
+            short_names: Vec::new(),
+            categories: Vec::new(),
+            namespaced: TypeId::of::<K::Scope>() == TypeId::of::<NamespaceResourceScope>(),
+            home: ScopeKind::Platform,
+            views: Vec::new(),
+            status: document.pointer("/properties/status").is_some(),
+            columns: vec![Column::age()],
+            default_columns: true,
+            selectable_fields: Vec::new(),
+            schema: compile(&kind, document)?,
+            kind,
+        };
+        definition.check_names()?;
+        Ok(definition)
+    }
+
+    /// Says in which kind of control plane the objects live. The default is the platform.
+    #[must_use]
+    pub fn living_in(mut self, home: ScopeKind) -> Self {
+        self.home = home;
+        self.views.retain(|view| *view != home);
+        self
+    }
+
+    /// Lets the kind be seen from a further kind of control plane, without objects of its own
+    /// there: projects live on the platform and are seen through their organization.
+    #[must_use]
+    pub fn served_in(mut self, view: ScopeKind) -> Self {
+        if view != self.home && !self.views.contains(&view) {
+            self.views.push(view);
+        }
+        self
+    }
+
+    /// Adds a short name, as `po` for pods.
+    #[must_use]
+    pub fn with_short_name(mut self, name: impl Into<String>) -> Self {
+        self.short_names.push(name.into());
+        self
+    }
+
+    /// Adds the kind to a category, as `all`.
+    #[must_use]
+    pub fn with_category(mut self, category: impl Into<String>) -> Self {
+        self.categories.push(category.into());
+        self
+    }
+
+    /// Adds a column. The first one replaces the age that a kind without columns shows.
+    #[must_use]
+    pub fn with_column(mut self, column: Column) -> Self {
+        if std::mem::take(&mut self.default_columns) {
+            self.columns.clear();
+        }
+        self.columns.push(column);
+        self
+    }
+
+    /// Lets clients select by a field.
+    #[must_use]
+    pub fn with_selectable_field(mut self, field: SelectableField) -> Self {
+        self.selectable_fields.push(field);
+        self
+    }
+
+    /// The API group; empty for the core group.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        self.group_resource.group()
+    }
+
+    /// The version, as `v1alpha1`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Group and version as in an object's `apiVersion`.
+    #[must_use]
+    pub fn api_version(&self) -> &str {
+        &self.api_version
+    }
+
+    /// The kind, as `Organization`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The kind of a list, as `OrganizationList`.
+    #[must_use]
+    pub fn list_kind(&self) -> &str {
+        &self.list_kind
+    }
+
+    /// The resource name in URLs, as `organizations`.
+    #[must_use]
+    pub fn plural(&self) -> &str {
+        self.group_resource.resource()
+    }
+
+    /// The name of one, as `organization`.
+    #[must_use]
+    pub fn singular(&self) -> &str {
+        &self.singular
+    }
+
+    /// Further names that command lines accept.
+    #[must_use]
+    pub fn short_names(&self) -> &[String] {
+        &self.short_names
+    }
+
+    /// The groups of kinds that this one is listed with.
+    #[must_use]
+    pub fn categories(&self) -> &[String] {
+        &self.categories
+    }
+
+    /// Whether objects live in namespaces.
+    #[must_use]
+    pub fn is_namespaced(&self) -> bool {
+        self.namespaced
+    }
+
+    /// The kind of control plane that the objects live in.
+    #[must_use]
+    pub fn home(&self) -> ScopeKind {
+        self.home
+    }
+
+    /// The further kinds of control plane from which the objects are seen.
+    #[must_use]
+    pub fn views(&self) -> &[ScopeKind] {
+        &self.views
+    }
+
+    /// Whether there is a status subresource.
+    #[must_use]
+    pub fn has_status(&self) -> bool {
+        self.status
+    }
+
+    /// What tables show beside the name, in order.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The fields that clients can select by, beside `metadata.name` and `metadata.namespace`.
+    #[must_use]
+    pub fn selectable_fields(&self) -> &[SelectableField] {
+        &self.selectable_fields
+    }
+
+    /// The schema that objects are pruned, defaulted and validated by.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Group and plural, as keys and error messages need them.
+    #[must_use]
+    pub fn group_resource(&self) -> &GroupResource {
+        &self.group_resource
+    }
+
+    fn check_names(&self) -> Result<(), DefinitionError> {
+        let short_names = self.short_names.iter().map(|name| ("short name", name.as_str()));
+        let labels = [("plural", self.plural()), ("singular", &self.singular)];
+        for (field, value) in labels.into_iter().chain(short_names) {
+            self.check(field, value, names::is_label(value), names::LABEL_RULE)?;
+        }
+        self.check("version", &self.version, names::is_label(&self.version), names::LABEL_RULE)?;
+        self.check("group", self.group(), names::is_group(self.group()), names::GROUP_RULE)?;
+        for (field, value) in [("kind", &self.kind), ("list kind", &self.list_kind)] {
+            self.check(field, value, names::is_kind(value), names::KIND_RULE)?;
+        }
+        Ok(())
+    }
+
+    fn check(
+        &self,
+        field: &'static str,
+        value: &str,
+        valid: bool,
+        rule: &'static str,
+    ) -> Result<(), DefinitionError> {
+        if valid {
+            return Ok(());
+        }
+        let (kind, value) = (self.kind.clone(), value.to_owned());
+        Err(DefinitionError::Name { kind, field, value, rule })
+    }
+}
+
+fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+fn schema_of(
+    kind: &str,
+    version: &CustomResourceDefinitionVersion,
+) -> Result<Arc<Schema>, DefinitionError> {
+    let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+    // INVARIANT: a schema of k8s-openapi's type has string keys only, so it always serializes; if
+    // it ever did not, the kind would be refused as one without a schema.
+    let document = schema.and_then(|schema| serde_json::to_value(schema).ok());
+    let document = document.ok_or_else(|| DefinitionError::NoSchema {
+        kind: kind.to_owned(),
+        version: version.name.clone(),
+    })?;
+    compile(kind, object_schema::normalized(document))
+}
+
+fn compile(kind: &str, document: Value) -> Result<Arc<Schema>, DefinitionError> {
+    match Schema::compile(document) {
+        Ok(schema) => Ok(Arc::new(schema)),
+        Err(source) => Err(DefinitionError::Schema { kind: kind.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -288,7 +288,10 @@ mod tests {
         let key = Key::object(&widgets(), &org, "ns", "a").unwrap();
         assert_eq!(key.to_string(), "/demo.example.com/widgets/organization:u-1/ns/a");
         let segments = key.segments().unwrap();
-        assert_eq!((segments.scope, segments.namespace, segments.name), ("organization:u-1", "ns", "a"));
+        assert_eq!(
+            (segments.scope, segments.namespace, segments.name),
+            ("organization:u-1", "ns", "a")
+        );
     }
 
     #[test]
@@ -299,7 +302,9 @@ mod tests {
         assert!(!range.contains(&Key::object(&widgets(), &scope, "ab", "x").unwrap()));
         let key = Key::object(&widgets(), &scope, "a", "x").unwrap();
         assert!(KeyRange::key(&key).contains(&key));
-        assert!(!KeyRange::key(&key).contains(&Key::object(&widgets(), &scope, "a", "xy").unwrap()));
+        assert!(
+            !KeyRange::key(&key).contains(&Key::object(&widgets(), &scope, "a", "xy").unwrap())
+        );
         assert!(KeyRange::all().contains(&key));
     }
 

@@ -6,6 +6,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`definition`] | [`ResourceDefinition`](definition::ResourceDefinition): everything the server knows of a kind |
+//! | [`json_path`] | the JSONPath subset of printer columns and selectable fields |
 //! | [`schema`] | structural schemas: prune, default, validate, CEL rules |
 //! | [`object`], [`meta`], [`conditions`] | objects, their metadata rules, condition helpers |
 //! | [`scope`], [`key`] | control planes and the storage keys that cannot be built without one |
@@ -21,6 +22,7 @@ pub mod authorization;
 pub mod conditions;
 pub mod definition;
 pub mod identity;
+pub mod json_path;
 pub mod key;
 pub mod meta;
 pub mod object;
