@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Client, Config, CustomResource,
     discovery::{ApiCapabilities, ApiResource, Discovery as ClientDiscovery, Scope},
@@ -73,7 +74,9 @@ impl Documents {
     fn new() -> Self {
         let widgets = ResourceDefinition::of::<Widget>().unwrap();
         let gadgets = ResourceDefinition::of::<Gadget>().unwrap();
-        let served = [widgets, gadgets].map(|found| ServedResource::complete(Arc::new(found)));
+        let namespaces = ResourceDefinition::of_resource::<Namespace>().unwrap();
+        let served =
+            [widgets, gadgets, namespaces].map(|found| ServedResource::complete(Arc::new(found)));
         let patch_types = ["application/json-patch+json", "application/merge-patch+json"];
         Self {
             discovery: Discovery::new(&served),
@@ -180,6 +183,7 @@ async fn kubectl_lists_the_kinds() {
     assert_eq!(
         words(&table)[1..],
         [
+            vec!["namespaces", "v1", "false", "Namespace", verbs],
             vec!["gadgets", "demo.example.com/v1alpha1", "false", "Gadget", verbs],
             vec!["widgets", "wd", "demo.example.com/v1", "true", "Widget", verbs, "all"],
         ]
@@ -211,6 +215,8 @@ async fn kubectl_explains_the_kinds() {
     assert!(owners.contains("FIELD: uid <string>"), "{owners}");
     let colour = kubectl.run(&["explain", "gadgets.spec.colour"]).await;
     assert!(colour.contains("Its colour."), "{colour}");
+    let namespace = kubectl.run(&["explain", "namespaces.spec"]).await;
+    assert!(namespace.contains("finalizers\t<[]string>"), "{namespace}");
 }
 
 #[tokio::test]

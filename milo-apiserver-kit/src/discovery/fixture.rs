@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::CustomResource;
 use milo_core::{definition::ResourceDefinition, scope::ScopeKind};
 use schemars::JsonSchema;
@@ -18,7 +19,8 @@ use super::ServedResource;
     shortname = "wd",
     category = "all",
     namespaced,
-    status = "WidgetStatus"
+    status = "WidgetStatus",
+    selectable = ".spec.note"
 )]
 pub(crate) struct WidgetSpec {
     /// How large it is.
@@ -46,6 +48,11 @@ pub(crate) fn widgets() -> ServedResource {
 /// Gadgets, at home on the platform and seen from organizations.
 pub(crate) fn gadgets() -> ServedResource {
     complete(ResourceDefinition::of::<Gadget>().unwrap().served_in(ScopeKind::Organization))
+}
+
+/// A kind of the core group.
+pub(crate) fn namespaces() -> ServedResource {
+    complete(ResourceDefinition::of_resource::<Namespace>().unwrap())
 }
 
 fn complete(definition: ResourceDefinition) -> ServedResource {

@@ -153,7 +153,10 @@ impl Subresource {
 /// Those `resources` that control planes of the kind `scope` serve.
 #[must_use]
 pub fn served_in(resources: &[ServedResource], scope: ScopeKind) -> Vec<ServedResource> {
-    let served = |resource: &&ServedResource| resource.definition.is_served_in(scope);
+    let served = |resource: &&ServedResource| {
+        let definition = &resource.definition;
+        definition.home() == scope || definition.views().contains(&scope)
+    };
     resources.iter().filter(served).cloned().collect()
 }
 

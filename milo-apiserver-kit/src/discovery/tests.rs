@@ -9,7 +9,7 @@ use milo_core::request::Verb;
 use serde_json::Value;
 
 use super::{
-    fixture::{gadgets, widgets},
+    fixture::{gadgets, namespaces, widgets},
     *,
 };
 
@@ -52,6 +52,20 @@ fn the_core_group_is_listed_even_when_empty() {
         json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": []})
     );
     assert_eq!(aggregated(&discovery, "/api")["items"], json!([]));
+}
+
+#[test]
+fn the_core_group_is_served_below_api() {
+    let discovery = Discovery::new(&[widgets(), namespaces()]);
+    let list = plain(&discovery, "/api/v1");
+    assert_eq!((list.get("apiVersion"), &list["groupVersion"]), (None, &json!("v1")));
+    assert_eq!(list["resources"][0]["name"], "namespaces");
+    let groups = aggregated(&discovery, "/api");
+    assert_eq!(groups["items"].as_array().unwrap().len(), 1);
+    assert_eq!(groups["items"][0]["metadata"], json!({}));
+    let kind = json!({"group": "", "version": "v1", "kind": "Namespace"});
+    assert_eq!(groups["items"][0]["versions"][0]["resources"][0]["responseKind"], kind);
+    assert_eq!(plain(&discovery, "/apis")["groups"].as_array().unwrap().len(), 1);
 }
 
 #[test]

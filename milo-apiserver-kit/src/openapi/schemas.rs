@@ -141,6 +141,11 @@ fn object_schema(resource: &ServedResource, shared: &Map<String, Value>) -> Valu
     schema.insert("type".into(), "object".into());
     schema.insert("properties".into(), properties.into());
     schema.insert(GVK.into(), json!([kind(&resource.gvk())]));
+    let selectable = resource.definition().selectable_fields();
+    if !selectable.is_empty() {
+        let fields = selectable.iter().map(|field| json!({"fieldPath": field.label()}));
+        schema.insert("x-kubernetes-selectable-fields".into(), fields.collect());
+    }
     schema.into()
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{names::META, v3::OpenApi};
 use crate::discovery::{
     Subresource,
-    fixture::{gadgets, widgets},
+    fixture::{gadgets, namespaces, widgets},
 };
 
 const PATCH_TYPES: [&str; 2] = ["application/json-patch+json", "application/merge-patch+json"];
@@ -256,6 +256,28 @@ fn kinds_keep_their_schema_and_gain_what_every_object_has() {
     let list = &document["components"]["schemas"][format!("{WIDGET}List")];
     assert_eq!(list["x-kubernetes-group-version-kind"][0]["kind"], "WidgetList");
     assert_eq!(list["required"], json!(["items"]));
+}
+
+#[test]
+fn selectable_fields_are_published() {
+    let document = document(WIDGETS);
+    assert_eq!(
+        document["components"]["schemas"][WIDGET]["x-kubernetes-selectable-fields"],
+        json!([{"fieldPath": "spec.note"}])
+    );
+}
+
+#[test]
+fn the_core_group_is_known_by_its_own_names() {
+    let openapi = OpenApi::new(&[namespaces()], &PATCH_TYPES);
+    let core = openapi.respond("/openapi/v3/api/v1", None, &HeaderMap::new()).unwrap();
+    let core = body(&core);
+    assert!(core["components"]["schemas"].get("io.k8s.api.core.v1.NamespaceList").is_some());
+    let read = &core["paths"]["/api/v1/namespaces/{name}"]["get"];
+    assert_eq!(read["operationId"], "readCoreV1Namespace");
+    assert_eq!(read["tags"], json!(["core_v1"]));
+    let options = &core["components"]["schemas"][format!("{META}.DeleteOptions")];
+    assert_eq!(options["x-kubernetes-group-version-kind"].as_array().unwrap().len(), 1);
 }
 
 #[test]
