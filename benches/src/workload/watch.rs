@@ -73,7 +73,9 @@ pub(super) async fn run(
     let _ = stop.send(true);
     let mut total = Tally::new(&ledger);
     while let Some(tally) = tasks.join_next().await {
-        total.add(tally.context("a watcher stopped")?);
+        let (tally, seen) = tally.context("a watcher stopped")?;
+        total.add(tally);
+        total.add_lost(ledger.missing(&seen));
     }
     received.counts.insert("watchers", options.watchers as f64);
     received.counts.insert("openMilliseconds", opened.as_secs_f64() * 1e3);

@@ -69,7 +69,9 @@ impl Watcher {
     }
 
     /// Receives until told to stop, also after the sentinel: something may come again.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Tally {
+    /// What is missing can be told only when everything is written, so that the caller
+    /// does it with the writes seen.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> (Tally, Seen) {
         while !self.state.is_over {
             let received = tokio::select! {
                 biased;
@@ -93,8 +95,7 @@ impl Watcher {
         if !self.state.has_finished {
             self.shared.finish_one();
         }
-        self.state.tally.lost = self.shared.ledger.missing(&self.state.seen);
-        self.state.tally
+        (self.state.tally, self.state.seen)
     }
 
     fn receive(&mut self, data: &Bytes) {
@@ -251,6 +252,11 @@ impl Tally {
             first_error: None,
             last: ledger.epoch(),
         }
+    }
+
+    /// Counts the events that one watcher did not receive.
+    pub(super) const fn add_lost(&mut self, count: u64) {
+        self.lost += count;
     }
 
     fn fail(&mut self, error: String) {
