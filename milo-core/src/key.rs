@@ -202,6 +202,12 @@ impl KeyRange {
         (self.start <= start && start < self.end).then(|| Self { start, end: self.end.clone() })
     }
 
+    /// Any range, for tests.
+    #[cfg(test)]
+    pub(crate) fn between(start: Bytes, end: Bytes) -> Self {
+        Self { start, end }
+    }
+
     /// Whether `key` lies in the range.
     #[must_use]
     pub fn contains(&self, key: &Key) -> bool {

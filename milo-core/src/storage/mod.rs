@@ -24,9 +24,16 @@ use bytes::Bytes;
 
 use crate::key::{Key, KeyRange};
 
+mod chunks;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod engine;
+mod history;
+mod index;
 mod memory;
+mod plan;
+mod publish;
+mod retention;
 mod watch;
 
 #[cfg(feature = "embedded")]

@@ -1,0 +1,169 @@
+//! What the server offers for a kind: its verbs and its subresources.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::autoscaling::v1::Scale;
+use kube_core::gvk::GroupVersionKind;
+use milo_core::{definition::ResourceDefinition, request::Verb, scope::ScopeKind};
+use schemars::{JsonSchema, SchemaGenerator};
+
+/// A kind as it is served: discovery and OpenAPI are derived from a list of these.
+#[derive(Clone)]
+pub struct ServedResource {
+    definition: Arc<ResourceDefinition>,
+    verbs: Vec<Verb>,
+    subresources: Vec<Subresource>,
+}
+
+/// A path below an object, such as `status`.
+#[derive(Clone)]
+pub struct Subresource {
+    name: String,
+    kind: Option<ForeignKind>,
+    verbs: Vec<Verb>,
+}
+
+/// The kind of a subresource that does not speak its parent's.
+#[derive(Clone)]
+struct ForeignKind {
+    gvk: GroupVersionKind,
+    schema_name: String,
+    add_schema: fn(&mut SchemaGenerator),
+}
+
+impl ServedResource {
+    /// A kind with the verbs that its storage supports, and no subresources.
+    #[must_use]
+    pub fn new(definition: Arc<ResourceDefinition>, verbs: impl IntoIterator<Item = Verb>) -> Self {
+        Self { definition, verbs: sorted(verbs), subresources: Vec::new() }
+    }
+
+    /// A kind with all eight verbs, and with `status` where the kind has it.
+    #[must_use]
+    pub fn complete(definition: Arc<ResourceDefinition>) -> Self {
+        use Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
+        let has_status = definition.has_status();
+        let all = [Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch];
+        let served = Self::new(definition, all);
+        if has_status { served.with_subresource(Subresource::status()) } else { served }
+    }
+
+    /// Adds a subresource.
+    #[must_use]
+    pub fn with_subresource(mut self, subresource: Subresource) -> Self {
+        self.subresources.push(subresource);
+        self.subresources.sort_by(|a, b| a.name.cmp(&b.name));
+        self
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn definition(&self) -> &Arc<ResourceDefinition> {
+        &self.definition
+    }
+
+    /// The verbs of the object itself, sorted by name.
+    #[must_use]
+    pub fn verbs(&self) -> &[Verb] {
+        &self.verbs
+    }
+
+    /// The subresources, sorted by name.
+    #[must_use]
+    pub fn subresources(&self) -> &[Subresource] {
+        &self.subresources
+    }
+
+    /// The group, version and kind of the object.
+    pub(crate) fn gvk(&self) -> GroupVersionKind {
+        let definition = &self.definition;
+        GroupVersionKind::gvk(definition.group(), definition.version(), definition.kind())
+    }
+}
+
+impl Subresource {
+    /// A subresource that reads and writes the kind of its parent.
+    #[must_use]
+    pub fn new(name: impl Into<String>, verbs: impl IntoIterator<Item = Verb>) -> Self {
+        Self { name: name.into(), kind: None, verbs: sorted(verbs) }
+    }
+
+    /// A subresource that speaks a kind of its own, published with the schema of `K`.
+    #[must_use]
+    pub fn of_kind<K: JsonSchema>(
+        name: impl Into<String>,
+        gvk: GroupVersionKind,
+        verbs: impl IntoIterator<Item = Verb>,
+    ) -> Self {
+        let add_schema = |generator: &mut SchemaGenerator| {
+            generator.subschema_for::<K>();
+        };
+        let schema_name = K::schema_name().into_owned();
+        let kind = Some(ForeignKind { gvk, schema_name, add_schema });
+        Self { kind, ..Self::new(name, verbs) }
+    }
+
+    /// `status`: get, patch, update.
+    #[must_use]
+    pub fn status() -> Self {
+        Self::new("status", [Verb::Get, Verb::Patch, Verb::Update])
+    }
+
+    /// `scale`, of kind `autoscaling/v1` `Scale`: get, patch, update.
+    #[must_use]
+    pub fn scale() -> Self {
+        let gvk = GroupVersionKind::gvk("autoscaling", "v1", "Scale");
+        Self::of_kind::<Scale>("scale", gvk, [Verb::Get, Verb::Patch, Verb::Update])
+    }
+
+    /// The last segment of its path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The verbs, sorted by name.
+    #[must_use]
+    pub fn verbs(&self) -> &[Verb] {
+        &self.verbs
+    }
+
+    /// Its own kind; none when it speaks its parent's.
+    #[must_use]
+    pub fn gvk(&self) -> Option<&GroupVersionKind> {
+        self.kind.as_ref().map(|kind| &kind.gvk)
+    }
+
+    /// The name of the schema of its own kind.
+    pub(crate) fn schema_name(&self) -> Option<&str> {
+        self.kind.as_ref().map(|kind| kind.schema_name.as_str())
+    }
+
+    /// Adds the schema of its own kind to `generator`; answers its name and kind.
+    pub(crate) fn add_schema(
+        &self,
+        generator: &mut SchemaGenerator,
+    ) -> Option<(&str, &GroupVersionKind)> {
+        let kind = self.kind.as_ref()?;
+        (kind.add_schema)(generator);
+        Some((&kind.schema_name, &kind.gvk))
+    }
+}
+
+/// Those `resources` that control planes of the kind `scope` serve.
+#[must_use]
+pub fn served_in(resources: &[ServedResource], scope: ScopeKind) -> Vec<ServedResource> {
+    let served = |resource: &&ServedResource| {
+        let definition = &resource.definition;
+        definition.home() == scope || definition.views().contains(&scope)
+    };
+    resources.iter().filter(served).cloned().collect()
+}
+
+/// Sorted by name, each once.
+fn sorted(verbs: impl IntoIterator<Item = Verb>) -> Vec<Verb> {
+    let mut verbs: Vec<Verb> = verbs.into_iter().collect();
+    verbs.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    verbs.dedup();
+    verbs
+}

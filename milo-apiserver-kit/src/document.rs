@@ -1,0 +1,299 @@
+//! Documents that are the same for every reader: discovery, OpenAPI, the version.
+//!
+//! A [`Document`] is rendered once, when the server starts. Serving one is a header check and the
+//! clone of a reference-counted buffer. [`Negotiated`] holds the forms in which one path can be
+//! had, and picks by `Accept`.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+};
+use milo_core::status::StatusError;
+use serde_json::Value;
+use sha2::{Digest, Sha512};
+
+pub mod accept;
+
+use accept::{Accept, MediaRange};
+
+/// The JSON media type.
+pub const JSON: &str = "application/json";
+/// The YAML media type.
+pub const YAML: &str = "application/yaml";
+
+/// A rendered document: bytes, their content hash and the headers that go with them.
+///
+/// Immutable, and cheap to clone: every field is reference-counted or static.
+#[derive(Clone, Debug)]
+pub struct Document {
+    body: Bytes,
+    etag: HeaderValue,
+    content_type: HeaderValue,
+    cache_control: Option<HeaderValue>,
+}
+
+impl Document {
+    /// Compact JSON.
+    #[must_use]
+    pub fn json(value: &Value) -> Self {
+        Self::from_text(format!("{value}\n"))
+    }
+
+    /// JSON for people: indented by two spaces.
+    #[must_use]
+    pub fn pretty_json(value: &Value) -> Self {
+        Self::from_text(format!("{value:#}\n"))
+    }
+
+    fn from_text(text: String) -> Self {
+        let etag = format!("\"{}\"", content_hash(text.as_bytes()));
+        Self {
+            body: text.into(),
+            etag: header_value(etag),
+            content_type: HeaderValue::from_static(JSON),
+            cache_control: None,
+        }
+    }
+
+    /// The same bytes under another content type.
+    #[must_use]
+    pub fn with_content_type(mut self, content_type: &'static str) -> Self {
+        self.content_type = HeaderValue::from_static(content_type);
+        self
+    }
+
+    /// Sends this `Cache-Control` with the document. Without one the server's default applies.
+    #[must_use]
+    pub fn with_cache_control(mut self, cache_control: &'static str) -> Self {
+        self.cache_control = Some(HeaderValue::from_static(cache_control));
+        self
+    }
+
+    /// The rendered bytes.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The content hash: 128 upper-case hexadecimal digits, the same in every process that serves
+    /// the same content.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        // INVARIANT: `etag` is made by `from_text`, of ASCII, and quoted.
+        self.etag.to_str().unwrap_or_default().trim_matches('"')
+    }
+
+    /// Answers a GET: the document, or 304 when `If-None-Match` names its hash. Does not look at
+    /// `Accept`.
+    #[must_use]
+    pub fn respond(&self, request: &HeaderMap) -> Response<Bytes> {
+        let mut response = if self.is_known_to(request) {
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        } else {
+            self.with_status(StatusCode::OK)
+        };
+        let headers = response.headers_mut();
+        headers.insert(ETAG, self.etag.clone());
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+        if let Some(cache_control) = &self.cache_control {
+            headers.insert(CACHE_CONTROL, cache_control.clone());
+        }
+        response
+    }
+
+    /// The document as the body of an answer with another status, without caching headers.
+    /// Kubernetes answers an unknown path with the index and 404.
+    #[must_use]
+    pub fn with_status(&self, status: StatusCode) -> Response<Bytes> {
+        let mut response = Response::new(self.body.clone());
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, self.content_type.clone());
+        response
+    }
+
+    fn is_known_to(&self, request: &HeaderMap) -> bool {
+        values(request, &IF_NONE_MATCH)
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == "*" || tag.as_bytes() == self.etag.as_bytes())
+    }
+}
+
+/// The forms in which one path can be had.
+#[derive(Clone, Debug, Default)]
+pub struct Negotiated {
+    offers: Vec<Offer>,
+}
+
+#[derive(Clone, Debug)]
+struct Offer {
+    media_type: &'static str,
+    conversion: Option<Conversion>,
+    document: Document,
+}
+
+/// The `g`, `v` and `as` parameters of an `Accept` clause: the kind that the client wants the
+/// answer converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// API group of the kind.
+    pub group: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The kind.
+    pub kind: &'static str,
+}
+
+impl Negotiated {
+    /// JSON only.
+    #[must_use]
+    pub fn json(document: Document) -> Self {
+        Self::default().offer(JSON, None, document)
+    }
+
+    /// JSON, and the same bytes as YAML, of which JSON is a part.
+    #[must_use]
+    pub fn json_or_yaml(document: Document) -> Self {
+        let yaml = document.clone().with_content_type(YAML);
+        Self::json(document).offer(YAML, None, yaml)
+    }
+
+    /// Adds a form. Earlier ones win where a clause allows several.
+    #[must_use]
+    pub fn offer(
+        mut self,
+        media_type: &'static str,
+        conversion: Option<Conversion>,
+        document: Document,
+    ) -> Self {
+        self.offers.push(Offer { media_type, conversion, document });
+        self
+    }
+
+    /// Answers a GET in the form that `Accept` prefers.
+    ///
+    /// # Errors
+    /// 406 when no clause of `Accept` allows any of the forms.
+    pub fn respond(&self, request: &HeaderMap) -> Result<Response<Bytes>, StatusError> {
+        Ok(self.choose(request)?.respond(request))
+    }
+
+    /// The form that `Accept` prefers.
+    ///
+    /// # Errors
+    /// 406 when no clause of `Accept` allows any of the forms.
+    pub fn choose(&self, request: &HeaderMap) -> Result<&Document, StatusError> {
+        Accept::of(request)
+            .ranges()
+            .find_map(|range| self.offers.iter().find(|offer| offer.suits(range)))
+            .map(|offer| &offer.document)
+            .ok_or_else(|| StatusError::not_acceptable(&self.media_types()))
+    }
+
+    fn media_types(&self) -> Vec<&'static str> {
+        let plain = self.offers.iter().filter(|offer| offer.conversion.is_none());
+        plain.map(|offer| offer.media_type).collect()
+    }
+}
+
+impl Offer {
+    fn suits(&self, range: &MediaRange<'_>) -> bool {
+        let converted = match self.conversion {
+            None => range.parameter("as").is_none(),
+            Some(to) => {
+                range.parameter("as") == Some(to.kind)
+                    && range.parameter("g") == Some(to.group)
+                    && range.parameter("v") == Some(to.version)
+            }
+        };
+        converted && range.includes(self.media_type)
+    }
+}
+
+/// The upper-case hexadecimal SHA-512 of `content`.
+fn content_hash(content: &[u8]) -> String {
+    format!("{:X}", Bytes::copy_from_slice(&Sha512::digest(content)))
+}
+
+/// A header value of text that this crate made; empty if it were not a valid one.
+pub(crate) fn header_value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// All values of a header that are text.
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::ACCEPT;
+    use serde_json::json;
+
+    use super::*;
+
+    const LIST: Conversion = Conversion { group: "g.io", version: "v2", kind: "List" };
+
+    fn request(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn the_hash_is_the_content_and_nothing_else() {
+        let document = Document::json(&json!({"b": 1, "a": [true]}));
+        assert_eq!(document.body(), "{\"a\":[true],\"b\":1}\n");
+        assert_eq!(document.hash(), Document::json(&json!({"a": [true], "b": 1})).hash());
+        assert_ne!(document.hash(), Document::json(&json!({"a": [true], "b": 2})).hash());
+        assert_eq!(document.hash().len(), 128);
+        assert!(document.hash().bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F')));
+    }
+
+    #[test]
+    fn a_known_hash_is_answered_by_304() {
+        let document = Document::json(&json!({})).with_cache_control("public");
+        let etag = document.respond(&HeaderMap::new()).headers()[ETAG].clone();
+        let etag = etag.to_str().unwrap();
+        assert_eq!(etag, format!("\"{}\"", document.hash()));
+        for known in [etag, &format!("\"x\", {etag}"), &format!("W/{etag}"), "*"] {
+            let response = document.respond(&request(IF_NONE_MATCH, known));
+            assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{known}");
+            assert!(response.body().is_empty());
+            assert_eq!(response.headers()[ETAG], etag);
+            assert_eq!(response.headers()[VARY], "Accept");
+            assert_eq!(response.headers()[CACHE_CONTROL], "public");
+        }
+        for other in ["\"x\"", document.hash(), ""] {
+            let response = document.respond(&request(IF_NONE_MATCH, other));
+            assert_eq!(response.status(), StatusCode::OK, "{other}");
+            assert_eq!(response.headers()[CONTENT_TYPE], JSON);
+        }
+    }
+
+    #[test]
+    fn the_first_acceptable_form_wins() {
+        let forms = Negotiated::json_or_yaml(Document::json(&json!("plain"))).offer(
+            JSON,
+            Some(LIST),
+            Document::json(&json!("list")).with_content_type("application/json;as=List"),
+        );
+        for (accept, expected) in [
+            ("", "application/json"),
+            ("*/*", "application/json"),
+            ("application/*", "application/json"),
+            ("application/yaml", "application/yaml"),
+            ("application/yaml;q=0.5, application/json", "application/json"),
+            ("application/json;as=List;v=v2;g=g.io, application/json", "application/json;as=List"),
+            ("application/json;as=List;v=v1;g=g.io, application/json", "application/json"),
+            ("application/json, application/json;g=g.io;v=v2;as=List", "application/json"),
+            ("text/html, */*;q=0.1", "application/json"),
+        ] {
+            let response = forms.respond(&request(ACCEPT, accept)).unwrap();
+            assert_eq!(response.headers()[CONTENT_TYPE], expected, "{accept}");
+        }
+        let refused = forms.respond(&request(ACCEPT, "text/html")).unwrap_err();
+        assert_eq!(refused, StatusError::not_acceptable(&["application/json", "application/yaml"]));
+    }
+}

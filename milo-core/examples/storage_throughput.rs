@@ -1,0 +1,119 @@
+//! Measures a storage engine through the trait: commits per second by the number of concurrent
+//! writers, and memory per object.
+//!
+//! ```text
+//! cargo run --release -p milo-core --example storage_throughput -- [directory] [seconds]
+//! ```
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use milo_core::{
+    bytes::Bytes,
+    key::{GroupResource, Key, KeyRange},
+    scope::Scope,
+    storage::{Embedded, ListOptions, Memory, Storage, Transaction},
+};
+
+const VALUE_BYTES: usize = 1024;
+const OBJECTS: u64 = 50_000;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let mut arguments = std::env::args().skip(1);
+    let directory = arguments.next().unwrap_or_else(|| "milo-data/throughput".to_owned());
+    let seconds = arguments.next().map_or(Ok(3), |text| text.parse())?;
+    let period = Duration::from_secs(seconds);
+
+    println!("memory engine");
+    measure(&(Arc::new(Memory::new()) as Arc<dyn Storage>), period).await?;
+
+    println!("embedded engine in {directory}");
+    measure(&(Arc::new(Embedded::open(&directory)?) as Arc<dyn Storage>), period).await?;
+
+    let before = resident_bytes();
+    let start = Instant::now();
+    let storage = Embedded::open(&directory)?;
+    let objects = storage.list(&KeyRange::all(), ListOptions::default().limit(0)).await?.remaining;
+    println!("opened in {:?} with {objects} objects", start.elapsed());
+    if let (Some(before), Some(after)) = (before, resident_bytes()) {
+        let each = after.saturating_sub(before) / objects.max(1);
+        println!(
+            "resident memory grew by {each} bytes per object of {VALUE_BYTES}, history and page cache included"
+        );
+    }
+    Ok(())
+}
+
+async fn measure(storage: &Arc<dyn Storage>, period: Duration) -> Result<(), Failure> {
+    for writers in [1, 8, 64, 256] {
+        let (rate, p50, p99) = write(storage, writers, period).await?;
+        println!("{writers:>5} writers: {rate:>8.0} commits/s, p50 {p50:?}, p99 {p99:?}");
+    }
+    let start = Instant::now();
+    let page = storage.list(&KeyRange::all(), ListOptions::default()).await?;
+    println!("list of {} in {:?}", page.records.len(), start.elapsed());
+    let start = Instant::now();
+    let page = storage.list(&KeyRange::all(), ListOptions::default().limit(500)).await?;
+    println!("page of {} in {:?}", page.records.len(), start.elapsed());
+    Ok(())
+}
+
+async fn write(
+    storage: &Arc<dyn Storage>,
+    writers: u64,
+    period: Duration,
+) -> Result<(f64, Duration, Duration), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let next = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    let tasks: Vec<_> = (0..writers)
+        .map(|_| {
+            tokio::spawn(write_until(Arc::clone(storage), Arc::clone(&next), Arc::clone(&stop)))
+        })
+        .collect();
+    tokio::time::sleep(period).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    let rate = times.len() as f64 / start.elapsed().as_secs_f64();
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    Ok((rate, at(0.5), at(0.99)))
+}
+
+async fn write_until(
+    storage: Arc<dyn Storage>,
+    next: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+) -> Result<Vec<Duration>, Failure> {
+    let widgets = GroupResource::new("demo.example.com", "widgets");
+    let mut times = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let number = next.fetch_add(1, Ordering::Relaxed).wrapping_mul(7919) % OBJECTS;
+        let namespace = format!("ns-{}", number % 100);
+        let key = Key::object(&widgets, &Scope::Platform, &namespace, &format!("object-{number}"))?;
+        let value = Bytes::from(vec![b'x'; VALUE_BYTES]);
+        let start = Instant::now();
+        storage.commit(Transaction::new().put(key, value)).await?;
+        times.push(start.elapsed());
+    }
+    Ok(times)
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}

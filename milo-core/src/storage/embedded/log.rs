@@ -1,0 +1,289 @@
+//! The revision log in a redb file: every change once, in commit order, and a few numbers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use redb::{
+    Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, ReadableTable,
+    TableDefinition, WriteTransaction,
+};
+
+use super::row::{NewRow, Row};
+use crate::{
+    key::Key,
+    storage::{
+        Cause, ReadError, Revision,
+        engine::Values,
+        index::{Index, Position},
+        plan::Plan,
+    },
+};
+
+/// The version of the layout described here and in [`super::row`].
+pub(super) const FORMAT: u64 = 1;
+/// What is in a redb file of ours, and of nobody else.
+const MAGIC: u64 = u64::from_le_bytes(*b"milolog\0");
+
+/// Changes by revision and index.
+const LOG: TableDefinition<'static, (u64, u32), &[u8]> = TableDefinition::new("log");
+/// The numbers below.
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+const META_MAGIC: &str = "magic";
+const META_FORMAT: &str = "format";
+const META_FLOOR: &str = "floor";
+/// The newest revision, where the log itself cannot tell it.
+const META_LAST: &str = "last";
+
+/// Opens the file again after an I/O error, of which redb does not recover otherwise.
+pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
+
+/// The open log.
+pub(super) struct Log {
+    /// None after an I/O error, until the file could be opened again, and after closing.
+    database: RwLock<Option<Database>>,
+    opener: Opener,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").finish_non_exhaustive()
+    }
+}
+
+/// Why a write failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the data file could not be written: {cause}")]
+pub(super) struct Failure {
+    #[source]
+    cause: Arc<redb::Error>,
+    /// Whether it may have been written all the same.
+    pub(super) in_doubt: bool,
+}
+
+impl Failure {
+    fn before_commit(cause: impl Into<redb::Error>) -> Self {
+        Self { cause: Arc::new(cause.into()), in_doubt: false }
+    }
+
+    fn in_commit(cause: redb::CommitError) -> Self {
+        Self { cause: Arc::new(cause.into()), in_doubt: true }
+    }
+}
+
+/// Why a file could not be read as a log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    /// Not a file of ours.
+    #[error("it has no Milo tables")]
+    Foreign,
+    /// Written by a newer version.
+    #[error("format {0} is newer than {FORMAT}")]
+    Newer(u64),
+    /// Ours, but not as we wrote it.
+    #[error("{0}")]
+    Damaged(String),
+    /// Could not be read.
+    #[error(transparent)]
+    Storage(#[from] redb::Error),
+}
+
+fn unavailable(cause: impl Into<redb::Error>) -> ReadError {
+    match cause.into() {
+        redb::Error::Corrupted(text) => ReadError::Corrupted(text.into()),
+        other => ReadError::Unavailable(Cause::from(other)),
+    }
+}
+
+fn key_of(position: Position) -> (u64, u32) {
+    (position.revision.get(), position.index)
+}
+
+fn position_of((revision, index): (u64, u32)) -> Position {
+    Position { revision: Revision::new(revision), index }
+}
+
+impl Log {
+    pub(super) fn new(database: Database, opener: Opener) -> Self {
+        Self { database: RwLock::new(Some(database)), opener }
+    }
+
+    /// Appends the changes and returns when they are on disk. Either all are, or none.
+    pub(super) fn append(&self, plan: &Plan) -> Result<(), Failure> {
+        let transaction = self.begin()?;
+        insert(&transaction, plan).map_err(Failure::before_commit)?;
+        transaction.commit().map_err(Failure::in_commit)
+    }
+
+    /// Removes changes that no revision from `floor` on needs, and notes both numbers.
+    pub(super) fn erase(
+        &self,
+        positions: &[Position],
+        floor: Revision,
+        last: Revision,
+    ) -> Result<(), Failure> {
+        let transaction = self.begin()?;
+        remove(&transaction, positions, floor, last).map_err(Failure::before_commit)?;
+        transaction.commit().map_err(Failure::in_commit)
+    }
+
+    fn begin(&self) -> Result<WriteTransaction, Failure> {
+        let database = self.database.read();
+        let Some(database) = database.as_ref() else {
+            return Err(Failure::before_commit(redb::Error::DatabaseClosed));
+        };
+        let mut transaction = database.begin_write().map_err(Failure::before_commit)?;
+        transaction.set_durability(Durability::Immediate).map_err(Failure::before_commit)?;
+        // After a crash the file opens without a walk over all of it.
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
+    fn read_transaction(&self) -> Result<ReadTransaction, ReadError> {
+        let database = self.database.read();
+        let Some(database) = database.as_ref() else {
+            return Err(unavailable(redb::Error::DatabaseClosed));
+        };
+        database.begin_read().map_err(unavailable)
+    }
+
+    /// Closes the file and opens it again. Returns the newest revision that is in it.
+    pub(super) fn reopen(&self) -> Result<Revision, redb::Error> {
+        let mut slot = self.database.write();
+        // Closed first: redb holds a lock on the file.
+        drop(slot.take());
+        let database = (self.opener)()?;
+        let last = last_revision(&database)?;
+        *slot = Some(database);
+        Ok(last)
+    }
+
+    /// Closes the file. Reads and writes fail from now on.
+    pub(super) fn close(&self) {
+        drop(self.database.write().take());
+    }
+}
+
+fn insert(transaction: &WriteTransaction, plan: &Plan) -> Result<(), redb::Error> {
+    if plan.rows.last().is_none_or(|row| row.position.revision < plan.revision) {
+        // The newest commit changed nothing, so the log does not show that it was.
+        transaction.open_table(META)?.insert(META_LAST, plan.revision.get())?;
+    }
+    let mut log = transaction.open_table(LOG)?;
+    for row in &plan.rows {
+        let new = NewRow {
+            position: row.position,
+            previous: row.previous.as_ref().map(|entry| entry.position),
+            key: &row.key,
+            value: row.value.as_deref(),
+        };
+        let mut place = log.insert_reserve(key_of(row.position), new.size())?;
+        if new.encode(place.as_mut()).is_none() {
+            return Err(redb::Error::ValueTooLarge(new.size()));
+        }
+    }
+    Ok(())
+}
+
+fn remove(
+    transaction: &WriteTransaction,
+    positions: &[Position],
+    floor: Revision,
+    last: Revision,
+) -> Result<(), redb::Error> {
+    let mut log = transaction.open_table(LOG)?;
+    for position in positions {
+        log.remove(key_of(*position))?;
+    }
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(META_FLOOR, floor.get())?;
+    meta.insert(META_LAST, last.get())?;
+    Ok(())
+}
+
+impl Values for Log {
+    fn read(&self, positions: &[Position]) -> Result<Vec<Option<Bytes>>, ReadError> {
+        let transaction = self.read_transaction()?;
+        let log = transaction.open_table(LOG).map_err(unavailable)?;
+        let read_one = |position: &Position| {
+            let Some(bytes) = log.get(key_of(*position)).map_err(unavailable)? else {
+                return Ok(None);
+            };
+            let Some(row) = Row::decode(*position, bytes.value()) else {
+                return Err(ReadError::Corrupted(damaged_row(*position).into()));
+            };
+            Ok(row.value())
+        };
+        positions.iter().map(read_one).collect()
+    }
+}
+
+fn damaged_row(position: Position) -> String {
+    format!("change {} of revision {} is not as it was written", position.index, position.revision)
+}
+
+/// Makes a log of a new, empty file.
+pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    transaction.open_table(LOG)?;
+    let mut meta = transaction.open_table(META)?;
+    for (name, number) in [(META_MAGIC, MAGIC), (META_FORMAT, FORMAT), (META_FLOOR, 0)] {
+        meta.insert(name, number)?;
+    }
+    drop(meta);
+    Ok(transaction.commit()?)
+}
+
+/// The newest revision in the log.
+pub(super) fn last_revision(database: &impl ReadableDatabase) -> Result<Revision, redb::Error> {
+    let transaction = database.begin_read()?;
+    let noted = transaction.open_table(META)?.get(META_LAST)?.map_or(0, |number| number.value());
+    let logged = transaction.open_table(LOG)?.last()?.map_or(0, |(key, _)| key.value().0);
+    Ok(Revision::new(noted.max(logged)))
+}
+
+/// Rebuilds the state from the log.
+pub(super) fn load(database: &impl ReadableDatabase) -> Result<Index, LoadError> {
+    let transaction = database.begin_read().map_err(redb::Error::from)?;
+    let floor = check_meta(&transaction)?;
+    let mut index = Index::with_floor(Revision::new(floor));
+    let log = match transaction.open_table(LOG) {
+        Ok(log) => log,
+        Err(error) => return Err(LoadError::Damaged(error.to_string())),
+    };
+    for entry in log.iter().map_err(redb::Error::from)? {
+        let (key, bytes) = entry.map_err(redb::Error::from)?;
+        let position = position_of(key.value());
+        if !restore(&mut index, position, bytes.value()) {
+            return Err(LoadError::Damaged(damaged_row(position)));
+        }
+    }
+    index.restore_revision(last_revision(database)?);
+    Ok(index)
+}
+
+fn restore(index: &mut Index, position: Position, bytes: &[u8]) -> bool {
+    let Some(row) = Row::decode(position, bytes) else { return false };
+    let key = Key::from_storage(Bytes::copy_from_slice(row.key));
+    index.restore(key, position, row.previous, row.value())
+}
+
+/// Returns the compaction floor of a file of ours.
+fn check_meta(transaction: &ReadTransaction) -> Result<u64, LoadError> {
+    let Ok(meta) = transaction.open_table(META) else {
+        return Err(LoadError::Foreign);
+    };
+    let number = |name| -> Result<Option<u64>, LoadError> {
+        Ok(meta.get(name).map_err(redb::Error::from)?.map(|number| number.value()))
+    };
+    if number(META_MAGIC)? != Some(MAGIC) {
+        return Err(LoadError::Foreign);
+    }
+    match number(META_FORMAT)? {
+        Some(FORMAT) => {}
+        Some(newer) if newer > FORMAT => return Err(LoadError::Newer(newer)),
+        other => return Err(LoadError::Damaged(format!("its format number is {other:?}"))),
+    }
+    number(META_FLOOR)?.ok_or_else(|| LoadError::Damaged("it has no compaction floor".to_owned()))
+}

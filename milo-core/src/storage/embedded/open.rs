@@ -1,0 +1,253 @@
+//! Opening a directory: making it, locking it, and finding out what is in it before anything is
+//! written.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use redb::{Database, DatabaseError, ReadOnlyDatabase};
+
+use super::log::{self, FORMAT, LoadError, Log};
+use crate::storage::index::Index;
+
+/// The data.
+const FILE: &str = "milo.redb";
+/// The data while they are first made; never anything worth keeping.
+const NEW_FILE: &str = "milo.redb.new";
+/// Locked by the process that has the directory open.
+const LOCK: &str = "lock";
+/// What every redb file begins with.
+const REDB_MAGIC: &[u8] = b"redb\x1a\n\xa9\r\n";
+/// redb's page cache: values are read from it only for history, so it need not hold much.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why a directory could not be opened. What is in it was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process, or another engine of this process, has the directory open.
+    #[error(
+        "{} is in use by another process: stop that one, or choose another directory",
+        directory.display()
+    )]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The directory is not there and cannot be made, or nothing can be written in it.
+    #[error(
+        "{} cannot be used to store data: {cause}; check that it is a directory that this user may write to, with space left",
+        directory.display()
+    )]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// What went wrong.
+        #[source]
+        cause: io::Error,
+    },
+    /// The data file was not written by this engine.
+    #[error("{} is not a Milo data file: move it away, or choose another directory", file.display())]
+    Foreign {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The data file was written by a newer version of this engine.
+    #[error(
+        "{} has format {found}, but this version reads up to {supported}: run the newer version that wrote it",
+        file.display()
+    )]
+    NewerFormat {
+        /// The file.
+        file: PathBuf,
+        /// The format of the file.
+        found: u64,
+        /// The newest format known here.
+        supported: u64,
+    },
+    /// The data file is damaged. It is left as it is.
+    #[error(
+        "{} is damaged ({cause}): restore the directory from a backup, and check the disk",
+        file.display()
+    )]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What was found.
+        cause: String,
+    },
+    /// The data file could not be read or prepared, by an error that may pass.
+    #[error("{} cannot be opened: {cause}", file.display())]
+    Unavailable {
+        /// The file.
+        file: PathBuf,
+        /// What went wrong.
+        #[source]
+        cause: super::Cause,
+    },
+}
+
+/// A directory that is open and locked.
+pub(super) struct Opened {
+    pub(super) lock: File,
+    pub(super) log: Log,
+    pub(super) index: Index,
+}
+
+/// Opens for writing a data file that is known to be good.
+pub(super) fn open_file(file: &Path) -> Result<Database, DatabaseError> {
+    redb::Builder::new().set_cache_size(CACHE_BYTES).open(file)
+}
+
+pub(super) fn open(
+    directory: &Path,
+    open_file: impl Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync + 'static,
+) -> Result<Opened, OpenError> {
+    let unusable = |cause| OpenError::Directory { directory: directory.to_owned(), cause };
+    make_directory(directory).map_err(unusable)?;
+    let lock = lock(directory)?;
+    let file = directory.join(FILE);
+    if is_missing(&file).map_err(unusable)? {
+        create(directory, &file)?;
+    }
+    let (index, database) = read(&file, &open_file)?;
+    let log = Log::new(database, Box::new(move || open_file(&file)));
+    Ok(Opened { lock, log, index })
+}
+
+/// Makes the directory for this user alone. One that is there already keeps its permissions.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let unusable = |cause| OpenError::Directory { directory: directory.to_owned(), cause };
+    let file = options().create(true).open(directory.join(LOCK)).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { directory: directory.to_owned() }),
+        Err(TryLockError::Error(cause)) => Err(unusable(cause)),
+    }
+}
+
+/// Read and write, for this user alone if the file is made.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn is_missing(file: &Path) -> io::Result<bool> {
+    match fs::metadata(file) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes an empty data file: under another name first, so that there is never half a one.
+fn create(directory: &Path, file: &Path) -> Result<(), OpenError> {
+    let unusable = |cause| OpenError::Directory { directory: directory.to_owned(), cause };
+    let new = directory.join(NEW_FILE);
+    let empty = options().create(true).truncate(true).open(&new).map_err(unusable)?;
+    let made = redb::Builder::new()
+        .create_file(empty)
+        .map_err(redb::Error::from)
+        .and_then(|database| log::initialize(&database));
+    made.map_err(|error| match error {
+        redb::Error::Io(cause) => unusable(cause),
+        other => OpenError::Unavailable { file: new.clone(), cause: other.into() },
+    })?;
+    fs::rename(&new, file).and_then(|()| sync_directory(directory)).map_err(unusable)
+}
+
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Reads the state, from the file opened for reading only if it can be, so that a file that is
+/// refused is not touched.
+fn read(
+    file: &Path,
+    open_file: &impl Fn(&Path) -> Result<Database, DatabaseError>,
+) -> Result<(Index, Database), OpenError> {
+    if !is_redb(file).map_err(|cause| unavailable(file, cause.into()))? {
+        return Err(OpenError::Foreign { file: file.to_owned() });
+    }
+    let refused = |error| refusal(file, error);
+    let mut builder = redb::Builder::new();
+    let reader = builder.set_cache_size(CACHE_BYTES).open_read_only(file);
+    let index = match reader {
+        Ok(reader) => Some(load_checked(&reader, file)?),
+        // Left by a crash in a state that only opening for writing mends.
+        Err(DatabaseError::RepairAborted) => None,
+        Err(error) => return Err(refused(error.into())),
+    };
+    let database = open_file(file).map_err(|error| refused(error.into()))?;
+    let index = match index {
+        Some(index) => index,
+        None => log::load(&database).map_err(|error| load_refusal(file, error))?,
+    };
+    Ok((index, database))
+}
+
+fn load_checked(reader: &ReadOnlyDatabase, file: &Path) -> Result<Index, OpenError> {
+    log::load(reader).map_err(|error| load_refusal(file, error))
+}
+
+fn is_redb(file: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    File::open(file)?.take(REDB_MAGIC.len() as u64).read_to_end(&mut start)?;
+    Ok(start == REDB_MAGIC)
+}
+
+fn unavailable(file: &Path, cause: super::Cause) -> OpenError {
+    OpenError::Unavailable { file: file.to_owned(), cause }
+}
+
+fn load_refusal(file: &Path, error: LoadError) -> OpenError {
+    let file = file.to_owned();
+    match error {
+        LoadError::Foreign => OpenError::Foreign { file },
+        LoadError::Newer(found) => OpenError::NewerFormat { file, found, supported: FORMAT },
+        LoadError::Damaged(cause) => OpenError::Damaged { file, cause },
+        LoadError::Storage(error) => refusal(&file, error),
+    }
+}
+
+fn refusal(file: &Path, error: redb::Error) -> OpenError {
+    let damaged = |cause| OpenError::Damaged { file: file.to_owned(), cause };
+    match error {
+        redb::Error::Corrupted(text) => damaged(text),
+        redb::Error::DatabaseAlreadyOpen => {
+            OpenError::Locked { directory: file.parent().unwrap_or(file).to_owned() }
+        }
+        redb::Error::UpgradeRequired(version) => {
+            damaged(format!("its redb file format is {version}"))
+        }
+        // A file that is cut short.
+        redb::Error::Io(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+            ) =>
+        {
+            damaged(error.to_string())
+        }
+        other => unavailable(file, other.into()),
+    }
+}

@@ -1,0 +1,308 @@
+//! Reads of the past: the state at an old revision, and the changes after one.
+
+use std::sync::Arc;
+
+use super::{
+    Event, Page, ReadError, Record, Revision, WatchBatch, WatchError, WatchSender,
+    chunks::{Entry, Slice},
+    engine::{Engine, Values, blocking},
+    index::{Change, Index, Position},
+    publish::CAPACITY,
+};
+use crate::key::{Key, KeyRange};
+
+/// How many changes are looked at under one lock: well under a millisecond.
+const SCAN: usize = 4096;
+/// How many events a replay reads from the log at a time, if a commit is not larger.
+const REPLAY_EVENTS: usize = 64;
+/// How many replayed batches may wait to be read.
+const REPLAY_AHEAD: usize = 4;
+
+/// What a list needs of the current state, taken at one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    live: Slice,
+    /// When it was taken.
+    now: Revision,
+    /// What was asked for.
+    at: Revision,
+}
+
+impl Snapshot {
+    pub(super) fn take(
+        index: &Index,
+        range: &KeyRange,
+        limit: usize,
+        at: Option<Revision>,
+    ) -> Result<Self, ReadError> {
+        let (now, compacted) = (index.revision(), index.floor());
+        let at = at.unwrap_or(now);
+        if at > now {
+            return Err(ReadError::Future { requested: at, current: now });
+        }
+        if at < compacted {
+            return Err(ReadError::Expired { requested: at, compacted });
+        }
+        let limit = if at == now { limit } else { usize::MAX };
+        Ok(Self { live: index.slice(range, limit), now, at })
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        self.at == self.now
+    }
+
+    pub(super) fn live(&self) -> &Slice {
+        &self.live
+    }
+
+    pub(super) fn revision(&self) -> Revision {
+        self.at
+    }
+}
+
+/// A list of the past. The state at `at` is what is still live since then, and what commits after
+/// `at` have replaced or removed.
+pub(super) fn list<V: Values>(
+    engine: &Engine<V>,
+    range: &KeyRange,
+    limit: usize,
+    snapshot: &Snapshot,
+) -> Result<Page, ReadError> {
+    let replaced = replaced_since(engine, range, snapshot)?;
+    let live = snapshot.live.iter().filter(|entry| entry.position.revision <= snapshot.at);
+    let mut merged = Merge { live: live.peekable(), replaced: replaced.into_iter().peekable() };
+    let found: Vec<Found> = merged.by_ref().take(limit).collect();
+    let remaining = merged.rest();
+    let positions: Vec<Position> = found.iter().filter_map(Found::logged).collect();
+    let values = read_all(engine, &positions, snapshot.at)?;
+    let mut values = values.into_iter();
+    let records = found.into_iter().filter_map(|found| found.record(&mut values)).collect();
+    Ok(Page { records, revision: snapshot.at, remaining })
+}
+
+/// The values of `range` at `snapshot.at` that were replaced or removed between then and the
+/// snapshot, in key order.
+fn replaced_since<V: Values>(
+    engine: &Engine<V>,
+    range: &KeyRange,
+    snapshot: &Snapshot,
+) -> Result<Vec<(Key, Position)>, ReadError> {
+    let mut replaced = Vec::new();
+    let mut after = end_of(snapshot.at);
+    loop {
+        let index = engine.index().read();
+        check_floor(&index, snapshot.at)?;
+        let start = after;
+        for change in index.changes_after(after).take(SCAN) {
+            after = change.position();
+            let old = change.previous().filter(|old| old.revision <= snapshot.at);
+            if let Some(old) = old
+                && after.revision <= snapshot.now
+                && range.contains(change.key())
+            {
+                replaced.push((change.key().clone(), old));
+            }
+        }
+        if after == start || after.revision > snapshot.now {
+            break;
+        }
+    }
+    replaced.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    Ok(replaced)
+}
+
+/// Everything up to and including a revision.
+fn end_of(revision: Revision) -> Position {
+    Position { revision, index: u32::MAX }
+}
+
+fn check_floor(index: &Index, requested: Revision) -> Result<(), ReadError> {
+    let compacted = index.floor();
+    if requested < compacted { Err(ReadError::Expired { requested, compacted }) } else { Ok(()) }
+}
+
+/// Values that the state at `at` needs, or changes after it.
+fn read_all<V: Values>(
+    engine: &Engine<V>,
+    positions: &[Position],
+    at: Revision,
+) -> Result<Vec<bytes::Bytes>, ReadError> {
+    if positions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = engine.values().read(positions)?;
+    // Compaction may have gone by since the positions were looked up.
+    check_floor(&engine.index().read(), at)?;
+    let missing = positions.iter().zip(&values).find(|(_, value)| value.is_none());
+    if let Some((position, _)) = missing {
+        let text = format!("the log lacks change {} of {}", position.index, position.revision);
+        return Err(ReadError::Corrupted(text.into()));
+    }
+    Ok(values.into_iter().flatten().collect())
+}
+
+enum Found {
+    Live(Record),
+    Logged(Key, Position),
+}
+
+impl Found {
+    fn logged(&self) -> Option<Position> {
+        match self {
+            Self::Live(_) => None,
+            Self::Logged(_, position) => Some(*position),
+        }
+    }
+
+    fn record(self, values: &mut impl Iterator<Item = bytes::Bytes>) -> Option<Record> {
+        match self {
+            Self::Live(record) => Some(record),
+            Self::Logged(key, position) => {
+                Some(Record { key, revision: position.revision, value: values.next()? })
+            }
+        }
+    }
+}
+
+/// Two sequences in key order, without a common key, as one.
+struct Merge<L: Iterator, R: Iterator> {
+    live: std::iter::Peekable<L>,
+    replaced: std::iter::Peekable<R>,
+}
+
+impl<'a, L, R> Merge<L, R>
+where
+    L: Iterator<Item = &'a Entry>,
+    R: Iterator<Item = (Key, Position)>,
+{
+    fn rest(self) -> u64 {
+        (self.live.count() + self.replaced.count()) as u64
+    }
+}
+
+impl<'a, L, R> Iterator for Merge<L, R>
+where
+    L: Iterator<Item = &'a Entry>,
+    R: Iterator<Item = (Key, Position)>,
+{
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        let replaced_first = match (self.live.peek(), self.replaced.peek()) {
+            (Some(live), Some(replaced)) => replaced.0 < live.key,
+            (live, _) => live.is_none(),
+        };
+        if replaced_first {
+            self.replaced.next().map(|(key, position)| Found::Logged(key, position))
+        } else {
+            self.live.next().map(|entry| Found::Live(entry.record()))
+        }
+    }
+}
+
+/// Tells a new watcher of the past, until it can be fed with what is new.
+pub(super) struct Replay<V> {
+    engine: Arc<Engine<V>>,
+    id: u64,
+    range: KeyRange,
+    sender: WatchSender,
+}
+
+impl<V: Values> Replay<V> {
+    pub(super) fn new(
+        engine: Arc<Engine<V>>,
+        id: u64,
+        range: KeyRange,
+        sender: WatchSender,
+    ) -> Self {
+        Self { engine, id, range, sender }
+    }
+
+    pub(super) async fn run(self, mut told: Revision) {
+        while !self.engine.hub().go_live(self.id, &self.range, told, &self.sender) {
+            // The watcher's own pace: what it has not read yet is not read from the log.
+            if self.sender.reserve_many(CAPACITY - REPLAY_AHEAD).await.is_err() {
+                return;
+            }
+            let (engine, range) = (Arc::clone(&self.engine), self.range.clone());
+            let read = blocking(move || changes(&engine, &range, told)).await;
+            let message = match read {
+                Ok(Ok(batch)) => Ok(batch),
+                Ok(Err(error)) | Err(error) => Err(watch_error(error)),
+            };
+            let over = message.is_err();
+            if let Ok(batch) = &message {
+                told = batch.revision;
+                if batch.events.is_empty() {
+                    continue;
+                }
+            }
+            if self.sender.send(message).await.is_err() || over {
+                return;
+            }
+        }
+    }
+}
+
+fn watch_error(error: ReadError) -> WatchError {
+    match error {
+        ReadError::Expired { requested, compacted } => WatchError::Expired { requested, compacted },
+        ReadError::Future { requested, current } => WatchError::Future { requested, current },
+        ReadError::Unavailable(cause) => WatchError::Unavailable(cause),
+        ReadError::Corrupted(cause) => WatchError::Corrupted(cause),
+    }
+}
+
+/// The next changes in `range` after a revision: of whole commits only, though not of all.
+fn changes<V: Values>(
+    engine: &Engine<V>,
+    range: &KeyRange,
+    after: Revision,
+) -> Result<WatchBatch, ReadError> {
+    let (changes, revision) = {
+        let index = engine.index().read();
+        check_floor(&index, after)?;
+        scan(&index, range, after)
+    };
+    let positions: Vec<Position> = changes.iter().flat_map(positions).collect();
+    let mut values = read_all(engine, &positions, after)?.into_iter();
+    let events = changes.iter().filter_map(|change| event(change, &mut values)).collect();
+    Ok(WatchBatch { events, revision })
+}
+
+fn scan(index: &Index, range: &KeyRange, after: Revision) -> (Vec<Change>, Revision) {
+    let mut found = Vec::new();
+    let mut last = after;
+    for (number, change) in index.changes_after(end_of(after)).enumerate() {
+        let revision = change.position().revision;
+        if revision != last && (number >= SCAN || found.len() >= REPLAY_EVENTS) {
+            return (found, last);
+        }
+        last = revision;
+        if range.contains(change.key()) {
+            found.push(change.clone());
+        }
+    }
+    (found, index.revision())
+}
+
+/// What the log must be asked for to tell of a change.
+fn positions(change: &Change) -> impl Iterator<Item = Position> {
+    let written = (!change.deleted()).then_some(change.position());
+    written.into_iter().chain(change.previous())
+}
+
+/// Takes the values in the order of [`positions`].
+fn event(change: &Change, values: &mut impl Iterator<Item = bytes::Bytes>) -> Option<Event> {
+    let revision = change.position().revision;
+    let record = |revision, value| Record { key: change.key().clone(), revision, value };
+    let written = if change.deleted() { None } else { Some(record(revision, values.next()?)) };
+    let previous = match change.previous() {
+        Some(old) => Some(record(old.revision, values.next()?)),
+        None => None,
+    };
+    match written {
+        Some(record) => Some(Event::Put { record, previous }),
+        None => Some(Event::Delete { revision, previous: previous? }),
+    }
+}
