@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn at(seconds: i64, status: bool, reason: &str) -> Condition {
-    let time = Time(Timestamp::from_second(seconds).unwrap());
+    let time = Time(Timestamp::from_second(seconds).unwrap_or_default());
     Condition { last_transition_time: time, ..conditions::new("Ready", status, reason, "") }
 }
 

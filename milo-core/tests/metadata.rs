@@ -8,8 +8,10 @@ use milo_core::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn object(metadata: Value) -> Object {
-    Object::from_value(json!({"metadata": metadata})).unwrap()
+fn object(metadata: impl Into<Value>) -> Object {
+    let mut object = Object::new("g.io/v1", "Widget", "");
+    object.fields_mut().insert("metadata".to_owned(), metadata.into());
+    object
 }
 
 /// A valid object with more metadata.
@@ -254,6 +256,25 @@ fn duplicate_owners_go_with_a_warning() {
 }
 
 #[test]
+fn a_hostile_object_costs_little() {
+    let many = 50_000;
+    assert!(check(&with("finalizers", json!(vec![""; many]))).len() < 110);
+    let owners = |owner: Value| with("ownerReferences", Value::from(vec![owner; many]));
+    assert!(check(&owners(json!({}))).len() < 110);
+    let controllers = owners(json!({"apiVersion": "v1", "kind": "P", "name": "a", "uid": "u",
+        "controller": true}));
+    assert_eq!(check(&controllers).len(), 1);
+    let uid = |index: usize| json!({"uid": index.to_string()});
+    let mut distinct = with("ownerReferences", (0..many).map(uid).collect());
+    assert_eq!(meta::dedupe_owner_references(&mut distinct), None);
+
+    let names: Vec<String> = (0..many).map(|index| format!("g.io/{index}")).collect();
+    let mut old = with("finalizers", json!(names));
+    old.set_meta("deletionTimestamp", "2026-01-02T03:04:05Z");
+    assert!(meta::validate_update(&old, &old).is_empty());
+}
+
+#[test]
 fn managed_fields() {
     let entry = |field: &str, value: &str| {
         let mut entry = json!({"manager": "m", "operation": "Apply", "fieldsType": "FieldsV1"});
@@ -405,11 +426,10 @@ fn unknown_fields_are_named_and_pruned() {
         "ownerReferences": [{"uid": "u"}, {"uid": "v", "bar": 2}],
         "managedFields": [{"baz": 3, "fieldsV1": {"f:any": {}}}],
     }));
-    let unknown = meta::unknown_fields(&object);
-    let mut sorted = unknown.clone();
-    sorted.sort();
+    let mut unknown = meta::unknown_fields(&object);
+    unknown.sort();
     assert_eq!(
-        sorted,
+        unknown,
         [
             "metadata.clusterName",
             "metadata.foo",

@@ -13,6 +13,7 @@ use milo_core::{
 use proptest::prelude::*;
 use serde_json::json;
 
+#[expect(clippy::panic, reason = "a test says which text failed")]
 fn labels(text: &str) -> LabelSelector {
     text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }

@@ -106,10 +106,11 @@ pub(super) fn label_value_problems(value: &str) -> Vec<String> {
 
 /// `fold`: letters of the prefix may be upper case, as in annotation keys.
 pub(super) fn qualified_name_problems(key: &str, fold: bool) -> Vec<String> {
-    let (prefix, name) = match key.split_once('/') {
+    let slash = key.bytes().position(|byte| byte == b'/');
+    let (prefix, name) = match slash {
         None => (None, key),
-        Some((_, name)) if name.contains('/') => return vec![two_slashes()],
-        Some((prefix, name)) => (Some(prefix), name),
+        Some(at) if key[at + 1..].contains('/') => return vec![two_slashes()],
+        Some(at) => (Some(&key[..at]), &key[at + 1..]),
     };
     let mut problems = match prefix {
         None => Vec::new(),
@@ -188,7 +189,16 @@ fn is_dns(text: &str, dashed: bool, fold: bool, dots: bool) -> bool {
 
 fn is_name_part(text: &[u8]) -> bool {
     let at_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    at_end(text.first())
-        && at_end(text.last())
-        && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    at_end(text.first()) && at_end(text.last()) && text.iter().all(|&b| IN_NAME[usize::from(b)])
 }
+
+/// Which bytes may stand in the middle of a label key or value.
+const IN_NAME: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        allowed[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        byte += 1;
+    }
+    allowed
+};

@@ -1,6 +1,8 @@
 //! What may change in metadata once an object is stored.
 
-use serde_json::Value;
+use std::collections::{BTreeSet, HashSet};
+
+use serde_json::{Map, Value};
 
 use super::{at, validate::contents};
 use crate::{object::Object, status::FieldError};
@@ -29,20 +31,23 @@ pub fn validate_update(new: &Object, old: &Object) -> Vec<FieldError> {
         let problem = "must not be decremented";
         errors.push(FieldError::invalid(at("generation"), new.generation(), problem));
     }
+    let (metadata, stored) = (new.metadata(), old.metadata());
     for field in IMMUTABLE {
-        let (now, before) = (value(new, field), value(old, field));
+        let (now, before) = (value(metadata, field), value(stored, field));
         if now != before {
             let shown = now.cloned().unwrap_or_default();
             errors.push(FieldError::invalid(at(field), shown, "field is immutable"));
         }
     }
-    contents(new, &mut errors);
+    if let Some(metadata) = metadata {
+        contents(metadata, &mut errors);
+    }
     errors
 }
 
 /// Null and the empty text are the same as nothing.
-fn value<'a>(object: &'a Object, field: &str) -> Option<&'a Value> {
-    let value = object.metadata()?.get(field)?;
+fn value<'a>(metadata: Option<&'a Map<String, Value>>, field: &str) -> Option<&'a Value> {
+    let value = metadata?.get(field)?;
     (!value.is_null() && value.as_str() != Some("")).then_some(value)
 }
 
@@ -50,18 +55,16 @@ fn new_finalizers(new: &Object, old: &Object, errors: &mut Vec<FieldError>) {
     if !old.is_deleting() {
         return;
     }
-    let is_new = |name: &&str| old.finalizers().all(|known| known != *name);
-    let mut added: Vec<&str> = new.finalizers().filter(is_new).collect();
+    let known: HashSet<&str> = old.finalizers().collect();
+    let added: BTreeSet<&str> = new.finalizers().filter(|name| !known.contains(name)).collect();
     if added.is_empty() {
         return;
     }
-    added.sort_unstable();
-    added.dedup();
     let listed = format!("{added:?}");
     let problem = format!(
         "no new finalizers can be added if the object is being deleted, found new finalizers \
          []string{{{}}}",
-        listed.trim_matches(['[', ']'])
+        listed.trim_matches(['{', '}'])
     );
     errors.push(FieldError::forbidden(at("finalizers"), problem));
 }

@@ -1,6 +1,6 @@
 //! Whether metadata says something that is allowed.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     NameRule, at, dns_label_name,
@@ -15,30 +15,41 @@ use crate::{
 const LARGEST_ANNOTATIONS: usize = 262_144;
 const LONGEST_MANAGER: usize = 128;
 const LONGEST_SUBRESOURCE: usize = 256;
+/// Nobody reads more errors about one object, and each is far longer than what it takes to cause it.
+const MOST_ERRORS: usize = 100;
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
 
 /// What is wrong with the metadata of an object that is about to be created.
 ///
 /// Values of the wrong JSON type are skipped: [`validate_shape`](super::validate_shape) reports
-/// them. `namespaced` is whether objects of the kind live in namespaces.
+/// them. `namespaced` is whether objects of the kind live in namespaces. After about a hundred
+/// errors it stops looking.
 #[must_use]
 pub fn validate(object: &Object, namespaced: bool, validate_name: NameRule) -> Vec<FieldError> {
     let mut errors = Vec::new();
     names(object, validate_name, &mut errors);
     namespace(object.namespace(), namespaced, &mut errors);
-    contents(object, &mut errors);
+    if let Some(metadata) = object.metadata() {
+        contents(metadata, &mut errors);
+    }
     errors
 }
 
 /// The rules that hold for new and for changed objects.
-pub(super) fn contents(object: &Object, errors: &mut Vec<FieldError>) {
-    generation(object.generation(), errors);
-    labels(object, errors);
-    annotations(object, errors);
-    owner_references(object, errors);
-    finalizers(object, errors);
-    managed_fields(object, errors);
+pub(super) fn contents(metadata: &Map<String, Value>, errors: &mut Vec<FieldError>) {
+    // One walk over what is there is quicker than looking up what might be.
+    for (field, value) in metadata {
+        match (field.as_str(), value) {
+            ("generation", Value::Number(number)) => generation(number.as_i64(), errors),
+            ("labels", Value::Object(map)) => labels(map, errors),
+            ("annotations", Value::Object(map)) => annotations(map, errors),
+            ("finalizers", Value::Array(list)) => finalizers(list, errors),
+            ("ownerReferences", Value::Array(list)) => owner_references(list, errors),
+            ("managedFields", Value::Array(list)) => managed_fields(list, errors),
+            _ => {}
+        }
+    }
 }
 
 /// Warnings for finalizers that might be anyone's, because no domain says whose they are.
@@ -81,23 +92,29 @@ fn namespace(namespace: &str, namespaced: bool, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn generation(generation: i64, errors: &mut Vec<FieldError>) {
-    if generation < 0 {
+fn generation(generation: Option<i64>, errors: &mut Vec<FieldError>) {
+    if let Some(generation @ ..0) = generation {
         let problem = "must be greater than or equal to 0";
         errors.push(FieldError::invalid(at("generation"), generation, problem));
     }
 }
 
-fn labels(object: &Object, errors: &mut Vec<FieldError>) {
-    for (key, value) in object.labels() {
+fn labels(map: &Map<String, Value>, errors: &mut Vec<FieldError>) {
+    for (key, value) in strings(map) {
+        if errors.len() >= MOST_ERRORS {
+            return;
+        }
         invalid(errors, || at("labels"), key, qualified_name_problems(key, false));
         invalid(errors, || at("labels"), value, label_value_problems(value));
     }
 }
 
-fn annotations(object: &Object, errors: &mut Vec<FieldError>) {
+fn annotations(map: &Map<String, Value>, errors: &mut Vec<FieldError>) {
     let mut size = 0;
-    for (key, value) in object.annotations() {
+    for (key, value) in strings(map) {
+        if errors.len() >= MOST_ERRORS {
+            return;
+        }
         size += key.len() + value.len();
         invalid(errors, || at("annotations"), key, qualified_name_problems(key, true));
     }
@@ -106,25 +123,32 @@ fn annotations(object: &Object, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn finalizers(object: &Object, errors: &mut Vec<FieldError>) {
+fn finalizers(list: &[Value], errors: &mut Vec<FieldError>) {
     let (mut orphan, mut foreground) = (false, false);
-    for name in object.finalizers() {
+    for name in list.iter().filter_map(Value::as_str) {
+        if errors.len() >= MOST_ERRORS {
+            return;
+        }
         orphan |= name == ORPHAN;
         foreground |= name == FOREGROUND;
         invalid(errors, || at("finalizers"), name, qualified_name_problems(name, false));
     }
     if orphan && foreground {
-        let all: Vec<&str> = object.finalizers().collect();
         let problem = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
-        errors.push(FieldError::invalid(at("finalizers"), all, problem));
+        errors.push(FieldError::invalid(at("finalizers"), list, problem));
     }
 }
 
-fn owner_references(object: &Object, errors: &mut Vec<FieldError>) {
+fn owner_references(list: &[Value], errors: &mut Vec<FieldError>) {
     let mut controller: Option<&Value> = None;
-    for (index, owner) in records(object, "ownerReferences") {
+    let mut several = false;
+    for (index, owner) in list.iter().enumerate() {
+        if errors.len() >= MOST_ERRORS {
+            return;
+        }
         owner_reference(owner, || at("ownerReferences").index(index), errors);
-        if owner.get("controller") != Some(&Value::Bool(true)) {
+        // The list is shown with the error, so once is enough.
+        if several || owner.get("controller") != Some(&Value::Bool(true)) {
             continue;
         }
         if let Some(first) = controller {
@@ -136,9 +160,8 @@ fn owner_references(object: &Object, errors: &mut Vec<FieldError>) {
                 text(owner, "kind"),
                 text(owner, "name"),
             );
-            let all: Value =
-                records(object, "ownerReferences").map(|(_, owner)| owner.clone()).collect();
-            errors.push(FieldError::invalid(at("ownerReferences"), all, problem));
+            errors.push(FieldError::invalid(at("ownerReferences"), list, problem));
+            several = true;
         } else {
             controller = Some(owner);
         }
@@ -163,8 +186,11 @@ fn owner_reference(owner: &Value, path: impl Fn() -> FieldPath, errors: &mut Vec
     }
 }
 
-fn managed_fields(object: &Object, errors: &mut Vec<FieldError>) {
-    for (index, entry) in records(object, "managedFields") {
+fn managed_fields(list: &[Value], errors: &mut Vec<FieldError>) {
+    for (index, entry) in list.iter().enumerate() {
+        if errors.len() >= MOST_ERRORS {
+            return;
+        }
         let path = |field| at("managedFields").index(index).child(field);
         let operation = text(entry, "operation");
         if !matches!(operation, "Apply" | "Update") {
@@ -180,7 +206,7 @@ fn managed_fields(object: &Object, errors: &mut Vec<FieldError>) {
         if manager.len() > LONGEST_MANAGER {
             errors.push(FieldError::too_long(path("manager"), LONGEST_MANAGER));
         }
-        if manager.chars().any(char::is_control) {
+        if !manager.chars().all(is_printable) {
             let problem = "should only contain printable characters";
             errors.push(FieldError::invalid(path("manager"), manager, problem));
         }
@@ -190,9 +216,13 @@ fn managed_fields(object: &Object, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn records<'a>(object: &'a Object, field: &str) -> impl Iterator<Item = (usize, &'a Value)> {
-    let items = object.metadata().and_then(|metadata| metadata.get(field));
-    items.and_then(Value::as_array).into_iter().flatten().enumerate()
+/// No control characters, and no blanks but the ordinary one.
+fn is_printable(character: char) -> bool {
+    character == ' ' || !(character.is_control() || character.is_whitespace())
+}
+
+fn strings(map: &Map<String, Value>) -> impl Iterator<Item = (&str, &str)> {
+    map.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
 
 fn text<'a>(record: &'a Value, field: &str) -> &'a str {

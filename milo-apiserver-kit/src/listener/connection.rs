@@ -1,0 +1,216 @@
+//! One connection, from the handshake to its end.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, Request, Response, header::CONNECTION};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, watch},
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tower::{Service, ServiceExt as _};
+
+use super::{
+    ConnectionInfo, Limits,
+    activity::{Activity, Tracked},
+};
+use crate::{authn::PeerIdentity, body::Body};
+
+/// How long a connection that has been told to close may stay without a request.
+const LINGER: Duration = Duration::from_secs(5);
+/// What a peer may send on one HTTP/2 stream, and in one frame, before it is read.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What may wait to be sent on one HTTP/2 stream.
+const SEND_BUFFER: usize = 256 << 10;
+
+/// Where the server is in its life. Every connection watches it, and the server counts the
+/// watchers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Requests are welcome.
+    Serving,
+    /// Open requests may finish.
+    Draining,
+    /// All over.
+    Cut,
+}
+
+/// What a connection needs to know of the server.
+pub(super) struct Connection {
+    pub(super) remote: SocketAddr,
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) limits: Arc<Limits>,
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+impl Connection {
+    /// Serves a connection to its end. Whatever goes wrong concerns this peer alone, and a server
+    /// on the open internet sees much of it, so it is told in the log for debugging.
+    pub(super) async fn run<S>(
+        mut self,
+        stream: TcpStream,
+        service: S,
+        handshake: OwnedSemaphorePermit,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+    {
+        let remote = self.remote;
+        let mut phase = self.phase.clone();
+        let stream = tokio::select! {
+            stream = self.handshake(stream) => stream,
+            () = reached(&mut phase, Phase::Draining) => return,
+        };
+        drop((handshake, phase));
+        let result = match stream.and_then(|stream| Ok((peer_of(&stream)?, stream))) {
+            Ok((peer, stream)) => self.serve(stream, peer, service).await,
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = result {
+            tracing::debug!(%remote, "connection ended: {reason}");
+        }
+    }
+
+    async fn handshake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+        match timeout(self.limits.handshake_timeout, self.acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(format!("TLS handshake failed: {error}")),
+            Err(_) => Err("TLS handshake timed out".into()),
+        }
+    }
+
+    async fn serve<S>(
+        &mut self,
+        stream: TlsStream<TcpStream>,
+        peer: Option<Arc<PeerIdentity>>,
+        service: S,
+    ) -> Result<(), String>
+    where
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+    {
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let info = ConnectionInfo { remote: self.remote, peer };
+        let activity = Activity::new(self.phase.clone());
+        let seen = Arc::clone(&activity);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let (service, activity) = (service.clone(), Arc::clone(&seen));
+            let open = activity.begin();
+            request.extensions_mut().insert(info.clone());
+            async move {
+                let mut response = service.oneshot(request).await?;
+                if is_http2 && asks_to_close(response.headers()) {
+                    // HTTP/2 has no such header; GOAWAY says it.
+                    response.headers_mut().remove(CONNECTION);
+                    activity.close();
+                }
+                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, open)))
+            }
+        });
+        let io = TokioIo::new(stream);
+        if is_http2 {
+            let connection = http2(&self.limits).serve_connection(io, service);
+            self.drive(connection, &activity).await
+        } else {
+            let connection = http1(&self.limits).serve_connection(io, service);
+            self.drive(connection, &activity).await
+        }
+    }
+
+    /// Runs a connection until it ends by itself, or has been told to end and has done so, or
+    /// time is up.
+    async fn drive<C>(&mut self, connection: C, activity: &Activity) -> Result<(), String>
+    where
+        C: GracefulConnection,
+        C::Error: std::fmt::Display,
+    {
+        let mut connection = pin!(connection);
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => return result.map_err(|error| error.to_string()),
+            () = activity.closing() => {}
+            () = activity.idle(self.limits.header_timeout, self.limits.idle_timeout) => {}
+            () = reached(&mut self.phase, Phase::Draining) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            biased;
+            result = connection => result.map_err(|error| error.to_string()),
+            () = activity.idle(LINGER, LINGER) => Err("the peer did not close it".into()),
+            () = reached(&mut self.phase, Phase::Cut) => Err("the server stopped".into()),
+        }
+    }
+}
+
+/// Completes when the server has reached a phase, or is gone.
+async fn reached(current: &mut watch::Receiver<Phase>, phase: Phase) {
+    let _ = current.wait_for(|current| *current >= phase).await;
+}
+
+/// The verified client certificate, parsed. A session that is resumed skips its verification, so
+/// its period of validity is looked at here.
+fn peer_of(stream: &TlsStream<TcpStream>) -> Result<Option<Arc<PeerIdentity>>, String> {
+    let chain = stream.get_ref().1.peer_certificates();
+    let Some(certificate) = chain.and_then(<[_]>::first) else { return Ok(None) };
+    let peer = PeerIdentity::parse(certificate)?;
+    if !peer.is_valid_at(SystemTime::now()) {
+        return Err("the client certificate has expired or is not yet valid".into());
+    }
+    Ok(Some(Arc::new(peer)))
+}
+
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
+}
+
+fn http1(limits: &Limits) -> http1::Builder {
+    let max_header_bytes = usize::try_from(limits.max_header_bytes).unwrap_or(usize::MAX);
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // Watched by `Activity` instead, for both protocols and without a timer per request.
+        .header_read_timeout(None)
+        .max_header_size(max_header_bytes)
+        .max_buf_size(max_header_bytes.max(64 << 10));
+    builder
+}
+
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .adaptive_window(false)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(STREAM_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(limits.max_header_bytes)
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .keep_alive_interval(limits.ping_interval)
+        .keep_alive_timeout(limits.ping_timeout);
+    builder
+}

@@ -1,0 +1,222 @@
+//! Building and running a server.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use kube_core::CustomResourceExt;
+use milo_core::{
+    admission::Admission,
+    authorization::{Authorizer, SystemAuthorizer},
+    definition::{DefinitionError, ResourceDefinition},
+    key::InvalidKey,
+    scope::{PlatformOnly, ScopeResolver},
+    storage::Storage,
+};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    authn::Union,
+    cache::Cache,
+    discovery::{ServedResource, Subresource},
+    health::Health,
+    listener::Listener,
+    paths::Paths,
+    registry::{Registry, Resource},
+    service::{ApiService, Inner},
+};
+
+/// How long the first reading of the storage may take before the server starts without it.
+const FIRST_LISTING: Duration = Duration::from_secs(30);
+
+/// A server that is ready to answer. Dropping it ends the tasks that feed its caches.
+#[derive(Debug)]
+pub struct Server {
+    service: ApiService,
+    feeds: Vec<AbortHandle>,
+}
+
+/// Why a server could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A kind was declared in a way that cannot be served.
+    #[error("a kind cannot be served: {0}")]
+    Definition(#[from] DefinitionError),
+    /// A kind's names cannot be part of a storage key.
+    #[error("a kind cannot be stored: {0}")]
+    Key(#[from] InvalidKey),
+    /// The same kind was added twice.
+    #[error("{0} is served twice; add each kind once")]
+    Twice(String),
+    /// The storage could not be read in time.
+    #[error("the storage could not be read within {} s; see the log", FIRST_LISTING.as_secs())]
+    Storage,
+}
+
+/// Collects what a server is made of. Denial is the default: without an authorizer that says
+/// otherwise only `system:masters` may do anything but look at discovery, and without
+/// authenticators nobody is anybody.
+#[derive(Debug)]
+#[must_use = "call build() to get a server"]
+pub struct ServerBuilder {
+    storage: Arc<dyn Storage>,
+    definitions: Vec<Result<ResourceDefinition, DefinitionError>>,
+    admission: Vec<Arc<dyn Admission>>,
+    authorizers: Vec<Arc<dyn Authorizer>>,
+    resolver: Arc<dyn ScopeResolver>,
+    authenticators: Union,
+}
+
+impl Server {
+    /// Begins a server on a storage engine.
+    pub fn builder(storage: impl Storage) -> ServerBuilder {
+        Self::builder_on(Arc::new(storage))
+    }
+
+    /// Begins a server on a storage engine that is shared with others.
+    pub fn builder_on(storage: Arc<dyn Storage>) -> ServerBuilder {
+        ServerBuilder {
+            storage,
+            definitions: Vec::new(),
+            admission: Vec::new(),
+            authorizers: vec![Arc::new(SystemAuthorizer::default())],
+            resolver: Arc::new(PlatformOnly::default()),
+            authenticators: Union::new().client_certificates(),
+        }
+    }
+
+    /// The server as a `tower::Service`.
+    #[must_use]
+    pub fn service(&self) -> ApiService {
+        self.service.clone()
+    }
+
+    /// Serves until `shutdown` completes: then readiness fails, watches end, open requests finish.
+    pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) {
+        let closing = self.service.closing().clone();
+        let until = async {
+            shutdown.await;
+            closing.cancel();
+        };
+        listener.serve(self.service.clone(), until).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.service.closing().cancel();
+        for feed in &self.feeds {
+            feed.abort();
+        }
+    }
+}
+
+impl ServerBuilder {
+    /// The storage that the server is built on, for resolvers and admission steps that read it.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Serves a type with kube's `CustomResource` derive, on the platform.
+    pub fn kind<K: CustomResourceExt>(mut self) -> Self {
+        self.definitions.push(ResourceDefinition::of::<K>());
+        self
+    }
+
+    /// Serves a kind.
+    pub fn resource(mut self, definition: ResourceDefinition) -> Self {
+        self.definitions.push(Ok(definition));
+        self
+    }
+
+    /// Serves several kinds.
+    pub fn resources(mut self, definitions: impl IntoIterator<Item = ResourceDefinition>) -> Self {
+        self.definitions.extend(definitions.into_iter().map(Ok));
+        self
+    }
+
+    /// Adds a step that every write passes, after those added before.
+    pub fn admission(mut self, step: impl Admission) -> Self {
+        self.admission.push(Arc::new(step));
+        self
+    }
+
+    /// Adds an authorizer, asked when those before it had nothing to say.
+    pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
+        self.authorizers.push(Arc::new(authorizer));
+        self
+    }
+
+    /// Says which tenants exist. The default knows none: only the platform can be addressed.
+    pub fn scopes(mut self, resolver: impl ScopeResolver) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Says who callers are. The default takes client certificates.
+    pub fn authenticators(mut self, authenticators: Union) -> Self {
+        self.authenticators = authenticators;
+        self
+    }
+
+    /// Reads the storage and builds the server. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub async fn build(self) -> Result<Server, BuildError> {
+        let closing = CancellationToken::new();
+        let definitions: Vec<_> = self.definitions.into_iter().collect::<Result<_, _>>()?;
+        refuse_duplicates(&definitions)?;
+        let admission: Arc<[Arc<dyn Admission>]> = self.admission.into();
+        let (mut caches, mut served, mut resources) = (Vec::new(), Vec::new(), Vec::new());
+        for definition in definitions.into_iter().map(Arc::new) {
+            let cache = Cache::new(definition.clone(), self.storage.clone())?;
+            resources.push(Arc::new(Resource::new(cache.clone(), admission.clone())));
+            served.push(describe(definition));
+            caches.push(cache);
+        }
+        let feeds: Vec<_> = caches.iter().map(|cache| cache.spawn().abort_handle()).collect();
+        let health = Health {
+            storage: self.storage.clone(),
+            caches: caches.clone(),
+            closing: closing.clone(),
+        };
+        let service = ApiService::new(Inner {
+            registry: Registry::new(resources),
+            resolver: self.resolver,
+            authenticators: self.authenticators,
+            authorizers: self.authorizers,
+            paths: Paths::new(&served, health),
+            closing,
+        });
+        let server = Server { service, feeds };
+        let filled = async {
+            for cache in &caches {
+                cache.filled().await;
+            }
+        };
+        tokio::time::timeout(FIRST_LISTING, filled).await.map_err(|_| BuildError::Storage)?;
+        Ok(server)
+    }
+}
+
+fn describe(definition: Arc<ResourceDefinition>) -> ServedResource {
+    let has_status = definition.has_status();
+    let served = ServedResource::complete(definition);
+    if has_status && !served.subresources().iter().any(|sub| sub.name() == "status") {
+        return served.with_subresource(Subresource::status());
+    }
+    served
+}
+
+fn refuse_duplicates(definitions: &[ResourceDefinition]) -> Result<(), BuildError> {
+    let mut seen = std::collections::HashSet::new();
+    for definition in definitions {
+        let resource = definition.group_resource();
+        if !seen.insert((resource, definition.version())) {
+            return Err(BuildError::Twice(resource.to_string()));
+        }
+    }
+    Ok(())
+}
