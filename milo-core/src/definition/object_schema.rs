@@ -300,17 +300,47 @@ fn common_properties() -> Map<String, Value> {
         .collect()
 }
 
-/// What kube's derive uses: no references, and the rewrites that make a schema structural.
+/// What kube's derive uses (no references, and the rewrites that make a schema structural), with
+/// better descriptions.
 fn structural() -> SchemaSettings {
     SchemaSettings::openapi3()
         .with(|settings| {
             settings.inline_subschemas = true;
             settings.meta_schema = None;
+            settings.transforms.insert(0, Box::new(RecursiveTransform(unwrap_option)));
         })
         .with_transform(AddNullable::default())
         .with_transform(kube_core::schema::StructuralSchemaRewriter)
         .with_transform(kube_core::schema::OptionalEnum)
         .with_transform(kube_core::schema::OptionalIntOrString)
+        .with_transform(RecursiveTransform(join_lines))
+}
+
+/// Writes `anyOf: [T, null]` as a nullable `T`. kube's own rewrite describes the field with what
+/// is said about its type; what is said about the field is more to the point.
+fn unwrap_option(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else { return };
+    let Some([inner, null]) = object.get("anyOf").and_then(Value::as_array).map(Vec::as_slice)
+    else {
+        return;
+    };
+    let Some(inner) = inner.as_object().filter(|_| *null == json!({"type": "null"})).cloned()
+    else {
+        return;
+    };
+    object.remove("anyOf");
+    for (key, value) in inner {
+        object.entry(key).or_insert(value);
+    }
+    object.insert("nullable".into(), true.into());
+}
+
+/// The lines of a doc comment end where the source's margin is. Only paragraphs matter.
+fn join_lines(schema: &mut Schema) {
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        let paragraphs: Vec<_> = description.split("\n\n").map(|p| p.replace('\n', " ")).collect();
+        *description = paragraphs.join("\n\n");
+    }
 }
 
 fn root_schema<T: JsonSchema>(settings: SchemaSettings) -> Value {

@@ -19,7 +19,8 @@ fn a_derived_kind_is_known_in_full() {
     assert_eq!(definition.home(), ScopeKind::Platform);
     let columns: Vec<_> = definition.columns().iter().map(|c| (c.name(), c.priority())).collect();
     assert_eq!(columns[3..6], [("User Email", 1), ("User Given Name", 1), ("User Family Name", 1)]);
-    let fields: Vec<_> = definition.selectable_fields().iter().map(|f| f.label()).collect();
+    let fields: Vec<_> =
+        definition.selectable_fields().iter().map(SelectableField::label).collect();
     assert_eq!(fields, ["spec.userRef.name", "spec.organizationRef.name"]);
     let document = definition.schema().document();
     assert!(document.get("title").is_none());
