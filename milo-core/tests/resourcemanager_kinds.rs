@@ -1,5 +1,7 @@
 //! The hierarchy kinds, against the tables of the specification.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping")]
+
 use milo_core::{
     definition::ResourceDefinition,
     kube_core::CustomResourceExt,

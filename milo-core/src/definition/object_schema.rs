@@ -231,21 +231,24 @@ macro_rules! optional_spec {
 /// The schema of a root type by the rules of kube's derive, its metadata reduced to an object.
 pub(super) fn of_root<T: JsonSchema>() -> Value {
     let mut document = root_schema::<T>(structural());
-    if let Some(object) = document.as_object_mut() {
-        object.insert("type".into(), "object".into());
-        let properties = object.entry("properties").or_insert_with(|| json!({}));
-        if let Some(properties) = properties.as_object_mut() {
-            properties.extend(common_properties());
-        }
+    if let Some(properties) = document.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.extend(common_properties());
     }
     normalized(document)
 }
 
-/// Takes the noise of Rust types out of a schema document: the title that schemars gives to every
-/// root, and whole bounds that are written as fractions, because k8s-openapi keeps them as `f64`.
+/// Makes a schema document what the server works with: it takes out the noise of Rust types (the
+/// title that schemars gives to every root; whole bounds written as fractions, because k8s-openapi
+/// keeps them as `f64`) and adds the fields that every object has, where they are not described.
 pub(super) fn normalized(mut document: Value) -> Value {
     if let Some(object) = document.as_object_mut() {
         object.remove("title");
+        let properties = object.entry("properties").or_insert_with(|| json!({}));
+        if let Some(properties) = properties.as_object_mut() {
+            for (name, schema) in common_properties() {
+                properties.entry(name).or_insert(schema);
+            }
+        }
     }
     write_whole_bounds(&mut document);
     document

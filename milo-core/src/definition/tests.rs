@@ -130,6 +130,34 @@ fn what_cannot_be_served_is_refused_by_name() {
     assert!(error.to_string().contains("field names only"), "{error}");
 }
 
+/// As a user of the kit writes it, with nothing but kube's derive.
+#[derive(kube::CustomResource, JsonSchema, serde::Serialize, serde::Deserialize, Clone, Debug)]
+#[kube(group = "demo.example.com", version = "v1", kind = "Widget", shortname = "w", namespaced)]
+struct WidgetSpec {
+    /// How many,
+    /// at least one.
+    #[schemars(range(min = 1))]
+    count: i32,
+}
+
+#[test]
+fn a_plain_derive_gets_the_fields_of_every_object() {
+    let widget = ResourceDefinition::of::<Widget>().unwrap();
+    assert_eq!(widget.short_names(), ["w"]);
+    assert!(!widget.has_status());
+    let document = widget.schema().document();
+    assert_eq!(document["properties"]["metadata"]["type"], "object");
+    assert_eq!(document["properties"]["apiVersion"]["type"], "string");
+    let count = &document["properties"]["spec"]["properties"]["count"];
+    assert_eq!((&count["minimum"], &count["format"]), (&1.into(), &"int32".into()));
+    assert_eq!(document["required"], serde_json::json!(["spec"]));
+
+    let same = ResourceDefinition::of_resource::<Widget>().unwrap();
+    let count = &same.schema().document()["properties"]["spec"]["properties"]["count"];
+    assert_eq!(count["description"], "How many, at least one.");
+    assert!(same.is_namespaced());
+}
+
 #[test]
 fn without_columns_the_age_is_shown() {
     let definition = changed(|crd| crd.spec.versions[0].additional_printer_columns = None).unwrap();
