@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authn::Union,
     cache::Cache,
-    discovery::{ServedResource, Subresource},
+    discovery::ServedResource,
     health::Health,
     listener::Listener,
     paths::Paths,
@@ -173,7 +173,7 @@ impl ServerBuilder {
         for definition in definitions.into_iter().map(Arc::new) {
             let cache = Cache::new(definition.clone(), self.storage.clone())?;
             resources.push(Arc::new(Resource::new(cache.clone(), admission.clone())));
-            served.push(describe(definition));
+            served.push(ServedResource::complete(definition));
             caches.push(cache);
         }
         let feeds: Vec<_> = caches.iter().map(|cache| cache.spawn().abort_handle()).collect();
@@ -199,15 +199,6 @@ impl ServerBuilder {
         tokio::time::timeout(FIRST_LISTING, filled).await.map_err(|_| BuildError::Storage)?;
         Ok(server)
     }
-}
-
-fn describe(definition: Arc<ResourceDefinition>) -> ServedResource {
-    let has_status = definition.has_status();
-    let served = ServedResource::complete(definition);
-    if has_status && !served.subresources().iter().any(|sub| sub.name() == "status") {
-        return served.with_subresource(Subresource::status());
-    }
-    served
 }
 
 fn refuse_duplicates(definitions: &[ResourceDefinition]) -> Result<(), BuildError> {
