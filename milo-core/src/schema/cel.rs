@@ -1,8 +1,8 @@
 //! The CEL environment: one shared context with the functions that Kubernetes offers.
 //!
 //! Some functions are replaced: `size` counts characters as CEL says, `matches` keeps compiled
-//! patterns, `lists.range` has a limit. `type` and the names of types are added, which the library
-//! lacks.
+//! patterns, `lists.range` has a limit, `a.?b` works where `b` is absent. `type` and the names of
+//! types are added, which the library lacks.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use kube_cel::{
         Context, ExecutionError, IdedExpr, Value,
         common::ast::{CallExpr, Expr},
         extractors::This,
-        objects::{Opaque, OptionalValue, ValueType},
+        objects::{KeyRef, Opaque, OptionalValue, ValueType},
     },
 };
 use parking_lot::RwLock;
@@ -25,6 +25,9 @@ use regex::Regex;
 /// Names of types, as `type(self) == string` uses them.
 const TYPES: [&str; 10] =
     ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
+
+/// What `a.?b` calls; no rule can spell it.
+pub(super) const OPTIONAL_SELECT: &str = "@optional_select";
 
 /// Longest list that `lists.range` makes.
 const MAX_RANGE: i64 = 10_000;
@@ -42,6 +45,7 @@ static SHARED: LazyLock<Context<'static>> = LazyLock::new(|| {
     context.add_function("size", size);
     context.add_function("type", type_of);
     context.add_function("lists.range", range);
+    context.add_function(OPTIONAL_SELECT, optional_select);
     for name in TYPES {
         context.add_variable_from_value(name, type_value(name));
     }
@@ -147,6 +151,21 @@ fn size(This(this): This<Value>) -> Result<Value, ExecutionError> {
         _ => return Err(ExecutionError::NoSuchOverload),
     };
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
+}
+
+/// `value.?field`, where the value may be optional itself.
+fn optional_select(value: Value, field: Arc<String>) -> Result<Value, ExecutionError> {
+    let value = match <&OptionalValue>::try_from(&value) {
+        Ok(inner) => match inner.value() {
+            Some(inner) => inner.clone(),
+            None => return Ok(optional(None)),
+        },
+        Err(_) => value,
+    };
+    match value {
+        Value::Map(map) => Ok(optional(map.get(&KeyRef::String(&field)).cloned())),
+        _ => Err(ExecutionError::NoSuchOverload),
+    }
 }
 
 fn range(length: i64) -> Result<Value, ExecutionError> {

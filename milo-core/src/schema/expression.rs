@@ -4,17 +4,19 @@ use std::collections::HashSet;
 
 use kube_cel::cel::{
     IdedExpr,
-    common::ast::{CallExpr, EntryExpr, Expr},
+    common::ast::{CallExpr, EntryExpr, Expr, operators},
     parser::Parser,
 };
 
 use super::cel;
 
-/// Longest expression, in bytes. With [`MAX_DEPTH`] it keeps the parser and the interpreter, which
-/// both recurse, far from the end of a small stack.
+/// Longest expression, in bytes.
 const MAX_LENGTH: usize = 4096;
-/// Deepest expression tree.
+/// Deepest expression tree; the interpreter recurses along it.
 const MAX_DEPTH: usize = 100;
+/// Stack of the thread that parses: what [`MAX_LENGTH`] can make the parser need, several times
+/// over. Only what is used costs memory.
+const PARSER_STACK: usize = 256 << 20;
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -36,6 +38,19 @@ impl Expression {
         if source.len() > MAX_LENGTH {
             return Err(format!("is longer than {MAX_LENGTH} bytes"));
         }
+        // The parser recurses in ways that its own limit does not see (`a.a.a`, `1+1+1`), so it
+        // gets a stack on which it cannot fall.
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .stack_size(PARSER_STACK)
+                .spawn_scoped(scope, || Self::parse(source))
+                .map_err(|error| format!("no thread to parse it: {error}"))?
+                .join()
+                .unwrap_or_else(|_| Err("the parser failed".to_owned()))
+        })
+    }
+
+    fn parse(source: &str) -> Result<Self, String> {
         let parser = Parser::default().enable_optional_syntax(true);
         let tree = cel::guard(|| parser.parse(source))
             .ok_or("the expression cannot be parsed")?
@@ -43,13 +58,15 @@ impl Expression {
         let mut survey = Survey::default();
         survey.visit(&tree)?;
         survey.check_names()?;
-        Ok(Self {
+        let mut expression = Self {
             uses_old_self: survey.names.contains("oldSelf"),
             size: survey.size,
             nesting: survey.nesting,
             splits_strings: survey.splits_strings,
             tree,
-        })
+        };
+        replace_optional_select(&mut expression.tree);
+        Ok(expression)
     }
 
     pub(super) fn tree(&self) -> &IdedExpr {
@@ -111,6 +128,9 @@ impl<'a> Survey<'a> {
                 Expr::Literal(_) => {}
                 Expr::Ident(name) => {
                     self.names.insert(name);
+                }
+                Expr::Select(select) if is_optional(&select.operand) => {
+                    return Err("must read fields of optional values with .?".to_owned());
                 }
                 Expr::Select(select) => push(&select.operand, loops),
                 Expr::List(list) => list.elements.iter().for_each(|item| push(item, loops)),
@@ -174,6 +194,48 @@ impl<'a> Survey<'a> {
         match self.names.iter().find(|name| !known(name)) {
             Some(name) => Err(format!("refers to {name}, which is not a variable here")),
             None => Ok(()),
+        }
+    }
+}
+
+/// Whether an expression is `a.?b` or `a[?b]`. The library takes a field of it for false.
+fn is_optional(expression: &IdedExpr) -> bool {
+    matches!(&expression.expr, Expr::Call(call)
+        if matches!(call.func_name.as_str(), operators::OPT_SELECT | operators::OPT_INDEX))
+}
+
+/// Makes `a.?b` a call of our own: the library's fails where `b` is absent. The tree is known not
+/// to be deep.
+fn replace_optional_select(tree: &mut IdedExpr) {
+    match &mut tree.expr {
+        Expr::Unspecified | Expr::Struct(_) | Expr::Literal(_) | Expr::Ident(_) => {}
+        Expr::Select(select) => replace_optional_select(&mut select.operand),
+        Expr::List(list) => list.elements.iter_mut().for_each(replace_optional_select),
+        Expr::Map(map) => {
+            for entry in &mut map.entries {
+                if let EntryExpr::MapEntry(entry) = &mut entry.expr {
+                    replace_optional_select(&mut entry.key);
+                    replace_optional_select(&mut entry.value);
+                }
+            }
+        }
+        Expr::Call(call) => {
+            if call.func_name == operators::OPT_SELECT {
+                call.func_name = cel::OPTIONAL_SELECT.to_owned();
+            }
+            let target = call.target.as_deref_mut().into_iter();
+            target.chain(&mut call.args).for_each(replace_optional_select);
+        }
+        Expr::Comprehension(each) => {
+            for part in [
+                &mut each.iter_range,
+                &mut each.accu_init,
+                &mut each.loop_cond,
+                &mut each.loop_step,
+                &mut each.result,
+            ] {
+                replace_optional_select(part);
+            }
         }
     }
 }
