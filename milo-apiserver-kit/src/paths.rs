@@ -10,7 +10,7 @@ use crate::{
     discovery::{Discovery, ServedResource},
     document::Document,
     health::Health,
-    openapi::OpenApi,
+    openapi::v3::{self, OpenApi},
     registry::PATCH_TYPES,
     request::Query,
     version,
@@ -72,7 +72,7 @@ impl Paths {
         if let Some(answer) = documents.discovery.respond(path, &parts.headers) {
             return answer.map(full);
         }
-        if path == crate::openapi::ROOT || path.starts_with("/openapi/v3/") {
+        if path == v3::ROOT || path.starts_with("/openapi/v3/") {
             return documents.openapi.respond(path, parts.uri.query(), &parts.headers).map(full);
         }
         if let Some(answer) = self.health.respond(path, query).await {

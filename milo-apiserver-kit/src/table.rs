@@ -69,27 +69,18 @@ impl<'a> TableWriter<'a> {
             "name": "Name", "type": "string", "format": "name",
             "description": NAME_DESCRIPTION, "priority": 0,
         })];
-        match self.definition.columns() {
-            [] => columns.push(json!({
-                "name": "Age", "type": "date", "format": "",
-                "description": "When the object was created.", "priority": 0,
-            })),
-            declared => columns.extend(declared.iter().map(|column| {
-                json!({
-                    "name": column.name(), "type": column.kind(), "format": column.format(),
-                    "description": column.description(), "priority": column.priority(),
-                })
-            })),
-        }
+        columns.extend(self.definition.columns().iter().map(|column| {
+            json!({
+                "name": column.name(), "type": column.kind().as_str(), "format": column.format(),
+                "description": column.description(), "priority": column.priority(),
+            })
+        }));
         Value::Array(columns)
     }
 
     fn row(&self, object: &Object) -> Value {
         let mut cells = vec![Value::from(object.name())];
-        match self.definition.columns() {
-            [] => cells.push(human::age(object.meta("creationTimestamp"), self.now).into()),
-            declared => cells.extend(declared.iter().map(|column| self.cell(column, object))),
-        }
+        cells.extend(self.definition.columns().iter().map(|column| self.cell(column, object)));
         let mut row = json!({ "cells": cells });
         match self.include {
             IncludeObject::None => {}
@@ -100,8 +91,8 @@ impl<'a> TableWriter<'a> {
     }
 
     fn cell(&self, column: &Column, object: &Object) -> Value {
-        let Some(value) = column.json_path().first_of(object.fields()) else { return Value::Null };
-        match (column.kind(), value) {
+        let Some(value) = column.json_path().first_in(object.fields()) else { return Value::Null };
+        match (column.kind().as_str(), value) {
             ("date", Value::String(time)) => human::age(time, self.now).into(),
             ("integer" | "number", Value::Number(_)) | ("boolean", Value::Bool(_)) => value.clone(),
             ("string", Value::String(_)) => value.clone(),

@@ -146,7 +146,7 @@ impl Cached {
                 let index = definition
                     .selectable_fields()
                     .iter()
-                    .position(|field| field.path() == path)?;
+                    .position(|field| field.label() == path)?;
                 match self.facts.fields.get(index)? {
                     Field::Absent => None,
                     Field::Inside(span) => Some(self.text(*span)),

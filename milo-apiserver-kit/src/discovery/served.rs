@@ -155,7 +155,7 @@ impl Subresource {
 pub fn served_in(resources: &[ServedResource], scope: ScopeKind) -> Vec<ServedResource> {
     let served = |resource: &&ServedResource| {
         let definition = &resource.definition;
-        definition.home() == scope || definition.views().contains(&scope)
+        definition.is_served_in(scope)
     };
     resources.iter().filter(served).cloned().collect()
 }

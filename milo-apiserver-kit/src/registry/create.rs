@@ -165,7 +165,7 @@ impl Resource {
                 .definition
                 .selectable_fields()
                 .iter()
-                .find(|field| field.path() == requirement.path());
+                .find(|field| field.label() == requirement.path());
             field.is_some_and(|field| field.value(object.fields()) == requirement.value())
         });
         if labels && fields {

@@ -179,7 +179,7 @@ impl Resource {
             let path = requirement.path();
             let known = path == "metadata.name"
                 || (path == "metadata.namespace" && self.definition.is_namespaced())
-                || self.definition.selectable_fields().iter().any(|field| field.path() == path);
+                || self.definition.selectable_fields().iter().any(|field| field.label() == path);
             if !known {
                 return Err(self.unknown_field(path));
             }
@@ -192,7 +192,7 @@ impl Resource {
         if self.definition.is_namespaced() {
             known.push("\"metadata.namespace\"".to_owned());
         }
-        known.extend(self.definition.selectable_fields().iter().map(|f| format!("{:?}", f.path())));
+        known.extend(self.definition.selectable_fields().iter().map(|f| format!("{:?}", f.label())));
         StatusError::bad_request(format!(
             "{path:?} is not a known field selector: only {}",
             known.join(", ")

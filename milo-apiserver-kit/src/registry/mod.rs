@@ -23,6 +23,7 @@ use milo_core::{
     storage::Storage,
 };
 
+pub(crate) use patch::{PATCH_TYPES, PatchType};
 pub(crate) use resource::{Call, Place, Resource};
 
 use crate::errors;

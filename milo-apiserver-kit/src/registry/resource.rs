@@ -10,7 +10,7 @@ use milo_core::{
     object::Object,
     request::{RequestAttributes, ResourceAttributes},
     scope::Scope,
-    selector::{FieldRequirement, LabelRequirement},
+    selector::{FieldOperator, FieldRequirement, LabelOperator, LabelRequirement},
     status::StatusError,
     storage::{Record, Storage},
 };
@@ -92,10 +92,12 @@ impl Resource {
         let mut view = Selection::default();
         match self.definition.view(scope.kind())? {
             View::Label(key) => {
-                view.labels = view.labels.with(LabelRequirement::equals(key.as_str(), tenant));
+                let equals = LabelRequirement::new(key, LabelOperator::Equals, [tenant]);
+                // A tenant whose name cannot be a label value owns nothing that could be labelled.
+                view.labels = view.labels.with(equals.ok()?);
             }
             View::Field(path) => {
-                view.fields = view.fields.with(FieldRequirement::equals(path.as_str(), tenant));
+                view.fields = view.fields.with(FieldRequirement::new(path, FieldOperator::Equals, tenant));
             }
             _ => return None,
         }

@@ -17,11 +17,14 @@ impl<'a> Query<'a> {
     }
 
     /// The first value of a parameter; empty when missing, as in Go.
-    pub(crate) fn first(&self, name: &str) -> &str {
+    pub(crate) fn first<'q>(&'q self, name: &str) -> &'q str {
         self.all(name).next().unwrap_or_default()
     }
 
-    pub(crate) fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+    pub(crate) fn all<'q, 'n>(
+        &'q self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'q str> + use<'a, 'q, 'n> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 
