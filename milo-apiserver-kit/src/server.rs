@@ -8,6 +8,7 @@ use milo_core::{
     authorization::{Authorizer, SystemAuthorizer},
     definition::{DefinitionError, ResourceDefinition},
     key::InvalidKey,
+    resourcemanager::{self, HierarchyAdmission, HierarchyResolver},
     scope::{PlatformOnly, ScopeResolver},
     storage::Storage,
 };
@@ -32,6 +33,7 @@ const FIRST_LISTING: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Server {
     service: ApiService,
+    kinds: Vec<String>,
     feeds: Vec<AbortHandle>,
 }
 
@@ -91,6 +93,12 @@ impl Server {
         self.service.clone()
     }
 
+    /// The plural names of the kinds that are served, in the order in which they were added.
+    #[must_use]
+    pub fn kinds(&self) -> &[String] {
+        &self.kinds
+    }
+
     /// Serves until `shutdown` completes: then readiness fails, watches end, open requests finish.
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) {
         let closing = self.service.closing().clone();
@@ -136,6 +144,17 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves Milo's hierarchy: organizations and projects, what ties them together, and their
+    /// control planes. See [`milo_core::resourcemanager`].
+    pub fn hierarchy(mut self) -> Self {
+        match resourcemanager::definitions() {
+            Ok(definitions) => self = self.resources(definitions),
+            Err(error) => self.definitions.push(Err(error)),
+        }
+        let resolver = HierarchyResolver::new(self.storage.clone());
+        self.scopes(resolver).admission(HierarchyAdmission::default())
+    }
+
     /// Adds a step that every write passes, after those added before.
     pub fn admission(mut self, step: impl Admission) -> Self {
         self.admission.push(Arc::new(step));
@@ -168,6 +187,7 @@ impl ServerBuilder {
         let closing = CancellationToken::new();
         let definitions: Vec<_> = self.definitions.into_iter().collect::<Result<_, _>>()?;
         refuse_duplicates(&definitions)?;
+        let kinds = definitions.iter().map(|definition| definition.plural().to_owned()).collect();
         let admission: Arc<[Arc<dyn Admission>]> = self.admission.into();
         let (mut caches, mut served, mut resources) = (Vec::new(), Vec::new(), Vec::new());
         for definition in definitions.into_iter().map(Arc::new) {
@@ -190,7 +210,7 @@ impl ServerBuilder {
             paths: Paths::new(&served, health),
             closing,
         });
-        let server = Server { service, feeds };
+        let server = Server { service, kinds, feeds };
         let filled = async {
             for cache in &caches {
                 cache.filled().await;

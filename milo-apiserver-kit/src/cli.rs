@@ -1,0 +1,79 @@
+//! The main function of a server program: Kubernetes-style flags, logs, certificates, signals.
+//!
+//! ```no_run
+//! use kube::CustomResource;
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//!
+//! /// A widget.
+//! #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, JsonSchema)]
+//! #[kube(group = "demo.example.com", version = "v1", kind = "Widget")]
+//! pub struct WidgetSpec {
+//!     /// How big it is.
+//!     pub size: u32,
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     milo_apiserver_kit::cli::main("widgets", |server| server.kind::<Widget>())
+//! }
+//! ```
+
+mod options;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+pub use options::{LogFormat, Options, StorageKind};
+pub use run::run;
+
+use crate::ServerBuilder;
+
+/// Runs a server until it is told to stop: parses the flags, opens the storage, makes what
+/// certificates are missing, and serves what `assemble` adds to the server.
+///
+/// `name` is the program's name in messages and the default of its data directory, `{name}-data`.
+/// A failure is told in one line on stderr; the exit code is then 1, or 2 for a bad flag.
+pub fn main(
+    name: &'static str,
+    assemble: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> ExitCode {
+    let options = match parse(name) {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    options.start_logging();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ran = match runtime {
+        Ok(runtime) => runtime.block_on(run(name, options, assemble)),
+        Err(cause) => Err(anyhow::Error::from(cause).context("the runtime cannot be started")),
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The flags of this process, or the exit code after help or a mistake was told.
+fn parse(name: &'static str) -> Result<Options, ExitCode> {
+    let command = Options::command()
+        .name(name)
+        .mut_arg("data_dir", |arg| arg.default_value(format!("./{name}-data")));
+    let parsed = command.try_get_matches().and_then(|found| Options::from_arg_matches(&found));
+    parsed.map_err(|error| {
+        if !error.use_stderr() {
+            // Help was asked for.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        eprintln!("{name}: {line} (see {name} --help)");
+        ExitCode::from(2)
+    })
+}

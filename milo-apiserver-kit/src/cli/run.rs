@@ -1,0 +1,164 @@
+//! From flags to a running server.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use milo_core::storage::{Embedded, Memory, Storage};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Options, StorageKind};
+use crate::{
+    Server, ServerBuilder,
+    authn::{StaticTokens, Union},
+    kubeconfig::Kubeconfig,
+    listener::Listener,
+    pki::{Pki, serving_names},
+    tls::{Tls, TlsFiles},
+};
+
+/// Runs a server with these options until SIGTERM or SIGINT.
+///
+/// # Errors
+/// One line that says what is wrong and what to do: a port in use, a directory that cannot be
+/// written, a file that cannot be read.
+pub async fn run(
+    name: &str,
+    options: Options,
+    assemble: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> anyhow::Result<()> {
+    let mut stop = Signals::new()?;
+    let pki = open_pki(&options)?;
+    let authenticators = authenticators(&options)?;
+    let tls = tls(&options, &pki)?;
+    // The port is taken first: a second start fails here, before it touches the data.
+    let address = SocketAddr::new(options.bind_address, options.secure_port);
+    let listener = Listener::bind(address, tls).await?;
+    let address = listener.local_addr().context("the port cannot be told")?;
+    let storage = open_storage(&options).await?;
+    let builder = Server::builder_on(storage).authenticators(authenticators);
+    let server = assemble(builder).build().await?;
+    let kubeconfig = write_kubeconfig(name, &options, &pki, address)?;
+    tracing::info!(%address, storage = ?options.storage, "serving");
+    print_next_steps(&kubeconfig, &server);
+    server.serve(listener, stop.wait()).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_pki(options: &Options) -> anyhow::Result<Pki> {
+    let names = serving_names(options.bind_address, &[]);
+    make_private(&options.data_dir)?;
+    Ok(Pki::open(options.data_dir.join("pki"), &names)?)
+}
+
+/// Makes the data directory, for this user alone.
+fn make_private(directory: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).with_context(|| {
+        format!("cannot make the data directory {}; choose another --data-dir", directory.display())
+    })
+}
+
+fn authenticators(options: &Options) -> anyhow::Result<Union> {
+    let union = Union::new().client_certificates();
+    match &options.token_auth_file {
+        Some(file) => Ok(union.static_tokens(StaticTokens::from_file(file)?)),
+        None => Ok(union),
+    }
+}
+
+fn tls(options: &Options, pki: &Pki) -> anyhow::Result<Tls> {
+    let own = |file: &str| pki.directory().map(|directory| directory.join(file)).unwrap_or_default();
+    let files = match (&options.tls_cert_file, &options.tls_private_key_file) {
+        (Some(certificate), Some(key)) => TlsFiles::new(certificate, key),
+        _ => TlsFiles::new(own("serving.crt"), own("serving.key")),
+    };
+    let mut files = files.with_client_ca(own("ca.crt"));
+    if let Some(client_ca) = &options.client_ca_file {
+        files = files.with_client_ca(client_ca);
+    }
+    Ok(Tls::from_files(files)?)
+}
+
+async fn open_storage(options: &Options) -> anyhow::Result<Arc<dyn Storage>> {
+    match options.storage {
+        StorageKind::Memory => Ok(Arc::new(Memory::new())),
+        StorageKind::Embedded => {
+            let directory = options.data_dir.join("storage");
+            let opened = tokio::task::spawn_blocking(move || Embedded::open(directory)).await;
+            Ok(Arc::new(opened.context("opening the storage failed")??))
+        }
+    }
+}
+
+fn write_kubeconfig(
+    name: &str,
+    options: &Options,
+    pki: &Pki,
+    address: SocketAddr,
+) -> anyhow::Result<PathBuf> {
+    let host = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let url = format!("https://{}", SocketAddr::new(host, address.port()));
+    let trusted = match &options.tls_cert_file {
+        // Whoever made that certificate is trusted if its chain ends in the file.
+        Some(file) => fs::read_to_string(file)
+            .with_context(|| format!("cannot read --tls-cert-file {}", file.display()))?,
+        None => pki.ca_certificate().to_owned(),
+    };
+    let path = options.write_kubeconfig.clone();
+    let path = path.unwrap_or_else(|| options.data_dir.join("admin.kubeconfig"));
+    Kubeconfig::new(name, &url, &trusted)
+        .with_client_certificate("admin", pki.admin())
+        .write(&path)?;
+    Ok(std::path::absolute(&path).unwrap_or(path))
+}
+
+/// The two lines that a person pastes next.
+fn print_next_steps(kubeconfig: &Path, server: &Server) {
+    let path = kubeconfig.display().to_string();
+    let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@%".contains(&b));
+    let path = if plain { path } else { format!("'{}'", path.replace('\'', r"'\''")) };
+    let first = server.kinds().first().map_or("all", String::as_str);
+    println!("export KUBECONFIG={path}");
+    println!("kubectl get {first}");
+}
+
+/// SIGTERM and SIGINT. The second one ends the program at once.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("stopping: open requests may finish; signal again to stop at once");
+        tokio::spawn(async {
+            if let Ok(mut again) = Self::new() {
+                tokio::select! {
+                    _ = again.terminate.recv() => {}
+                    _ = again.interrupt.recv() => {}
+                }
+                std::process::exit(130);
+            }
+        });
+    }
+}
