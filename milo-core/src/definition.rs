@@ -17,18 +17,15 @@ use kube_core::{CustomResourceExt, NamespaceResourceScope, Resource};
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::{
-    json_path::InvalidJsonPath,
-    key::GroupResource,
-    schema::{Schema, SchemaError},
-    scope::ScopeKind,
-};
+use crate::{key::GroupResource, schema::Schema, scope::ScopeKind};
 
 mod column;
+mod error;
 mod names;
 pub mod object_schema;
 
 pub use column::{Column, ColumnKind, SelectableField};
+pub use error::{DefinitionError, InvalidColumn, InvalidSelectableField};
 
 /// Everything the server knows of a kind: names, home, schema, columns, selectable fields.
 ///
@@ -53,88 +50,6 @@ pub struct ResourceDefinition {
     default_columns: bool,
     selectable_fields: Vec<SelectableField>,
     schema: Arc<Schema>,
-}
-
-/// Why a [`ResourceDefinition`] could not be made. Every variant names the kind it is about.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DefinitionError {
-    /// No version is both served and stored.
-    #[error("kind `{kind}` has no version that is both served and stored: set both on one version")]
-    NoVersion {
-        /// The kind.
-        kind: String,
-    },
-    /// The version carries no schema.
-    #[error("kind `{kind}` has no schema: set `schema.openAPIV3Schema` of version `{version}`")]
-    NoSchema {
-        /// The kind.
-        kind: String,
-        /// The version.
-        version: String,
-    },
-    /// The schema is not one that can be enforced.
-    #[error("kind `{kind}`: {source}")]
-    Schema {
-        /// The kind.
-        kind: String,
-        /// What is wrong with the schema.
-        source: SchemaError,
-    },
-    /// A name that cannot stand in a URL or a storage key.
-    #[error("kind `{kind}`: {field} `{value}` is not valid: {rule}")]
-    Name {
-        /// The kind.
-        kind: String,
-        /// Which name it is, for example `plural`.
-        field: &'static str,
-        /// The name.
-        value: String,
-        /// What it must be.
-        rule: &'static str,
-    },
-    /// A printer column that cannot be shown.
-    #[error("kind `{kind}`: column `{column}`: {source}")]
-    Column {
-        /// The kind.
-        kind: String,
-        /// The column's name.
-        column: String,
-        /// What is wrong with it.
-        source: InvalidColumn,
-    },
-    /// A selectable field that cannot be selected.
-    #[error("kind `{kind}`: selectable field: {source}")]
-    SelectableField {
-        /// The kind.
-        kind: String,
-        /// What is wrong with it.
-        source: InvalidSelectableField,
-    },
-}
-
-/// Why a [`Column`] could not be made.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum InvalidColumn {
-    /// The type is none that a table knows.
-    #[error("type `{0}` must be string, integer, number, boolean or date")]
-    Kind(String),
-    /// The path cannot be read.
-    #[error(transparent)]
-    Path(#[from] InvalidJsonPath),
-}
-
-/// Why a [`SelectableField`] could not be made.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum InvalidSelectableField {
-    /// The path cannot be read.
-    #[error(transparent)]
-    Path(#[from] InvalidJsonPath),
-    /// The path does not lead to exactly one value.
-    #[error("path `{0}` must be made of field names only, for example `.spec.color`")]
-    NotPlain(String),
 }
 
 impl ResourceDefinition {

@@ -92,11 +92,7 @@ impl JsonPath {
     /// The names along the path when it is made of fields only, as a selectable field must be.
     #[must_use]
     pub fn fields(&self) -> Option<Vec<&str>> {
-        let field = |step| match step {
-            &Step::Field(ref name) => Some(&**name),
-            Step::Index(_) | Step::Every | Step::Filter(_) => None,
-        };
-        self.steps.iter().map(field).collect()
+        self.steps.iter().map(Step::field).collect()
     }
 
     /// The path as it was written.
@@ -109,6 +105,15 @@ impl JsonPath {
 impl fmt::Display for JsonPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl Step {
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::Field(name) => Some(name),
+            Self::Index(_) | Self::Every | Self::Filter(_) => None,
+        }
     }
 }
 

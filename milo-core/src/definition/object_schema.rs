@@ -231,21 +231,24 @@ macro_rules! optional_spec {
 /// The schema of a root type by the rules of kube's derive, its metadata reduced to an object.
 pub(super) fn of_root<T: JsonSchema>() -> Value {
     let mut document = root_schema::<T>(structural());
-    if let Some(object) = document.as_object_mut() {
-        object.insert("type".into(), "object".into());
-        let properties = object.entry("properties").or_insert_with(|| json!({}));
-        if let Some(properties) = properties.as_object_mut() {
-            properties.extend(common_properties());
-        }
+    if let Some(properties) = document.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.extend(common_properties());
     }
     normalized(document)
 }
 
-/// Takes the noise of Rust types out of a schema document: the title that schemars gives to every
-/// root, and whole bounds that are written as fractions, because k8s-openapi keeps them as `f64`.
+/// Makes a schema document what the server works with: it takes out the noise of Rust types (the
+/// title that schemars gives to every root; whole bounds written as fractions, because k8s-openapi
+/// keeps them as `f64`) and adds the fields that every object has, where they are not described.
 pub(super) fn normalized(mut document: Value) -> Value {
     if let Some(object) = document.as_object_mut() {
         object.remove("title");
+        let properties = object.entry("properties").or_insert_with(|| json!({}));
+        if let Some(properties) = properties.as_object_mut() {
+            for (name, schema) in common_properties() {
+                properties.entry(name).or_insert(schema);
+            }
+        }
     }
     write_whole_bounds(&mut document);
     document
@@ -300,17 +303,47 @@ fn common_properties() -> Map<String, Value> {
         .collect()
 }
 
-/// What kube's derive uses: no references, and the rewrites that make a schema structural.
+/// What kube's derive uses (no references, and the rewrites that make a schema structural), with
+/// better descriptions.
 fn structural() -> SchemaSettings {
     SchemaSettings::openapi3()
         .with(|settings| {
             settings.inline_subschemas = true;
             settings.meta_schema = None;
+            settings.transforms.insert(0, Box::new(RecursiveTransform(unwrap_option)));
         })
         .with_transform(AddNullable::default())
         .with_transform(kube_core::schema::StructuralSchemaRewriter)
         .with_transform(kube_core::schema::OptionalEnum)
         .with_transform(kube_core::schema::OptionalIntOrString)
+        .with_transform(RecursiveTransform(join_lines))
+}
+
+/// Writes `anyOf: [T, null]` as a nullable `T`. kube's own rewrite describes the field with what
+/// is said about its type; what is said about the field is more to the point.
+fn unwrap_option(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else { return };
+    let Some([inner, null]) = object.get("anyOf").and_then(Value::as_array).map(Vec::as_slice)
+    else {
+        return;
+    };
+    let Some(inner) = inner.as_object().filter(|_| *null == json!({"type": "null"})).cloned()
+    else {
+        return;
+    };
+    object.remove("anyOf");
+    for (key, value) in inner {
+        object.entry(key).or_insert(value);
+    }
+    object.insert("nullable".into(), true.into());
+}
+
+/// The lines of a doc comment end where the source's margin is. Only paragraphs matter.
+fn join_lines(schema: &mut Schema) {
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        let paragraphs: Vec<_> = description.split("\n\n").map(|p| p.replace('\n', " ")).collect();
+        *description = paragraphs.join("\n\n");
+    }
 }
 
 fn root_schema<T: JsonSchema>(settings: SchemaSettings) -> Value {

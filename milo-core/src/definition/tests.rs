@@ -19,7 +19,8 @@ fn a_derived_kind_is_known_in_full() {
     assert_eq!(definition.home(), ScopeKind::Platform);
     let columns: Vec<_> = definition.columns().iter().map(|c| (c.name(), c.priority())).collect();
     assert_eq!(columns[3..6], [("User Email", 1), ("User Given Name", 1), ("User Family Name", 1)]);
-    let fields: Vec<_> = definition.selectable_fields().iter().map(|f| f.label()).collect();
+    let fields: Vec<_> =
+        definition.selectable_fields().iter().map(SelectableField::label).collect();
     assert_eq!(fields, ["spec.userRef.name", "spec.organizationRef.name"]);
     let document = definition.schema().document();
     assert!(document.get("title").is_none());
@@ -127,6 +128,34 @@ fn what_cannot_be_served_is_refused_by_name() {
     });
     let error = SelectableField::new(".spec.items[0]").unwrap_err();
     assert!(error.to_string().contains("field names only"), "{error}");
+}
+
+/// As a user of the kit writes it, with nothing but kube's derive.
+#[derive(kube::CustomResource, JsonSchema, serde::Serialize, serde::Deserialize, Clone, Debug)]
+#[kube(group = "demo.example.com", version = "v1", kind = "Widget", shortname = "w", namespaced)]
+struct WidgetSpec {
+    /// How many,
+    /// at least one.
+    #[schemars(range(min = 1))]
+    count: i32,
+}
+
+#[test]
+fn a_plain_derive_gets_the_fields_of_every_object() {
+    let widget = ResourceDefinition::of::<Widget>().unwrap();
+    assert_eq!(widget.short_names(), ["w"]);
+    assert!(!widget.has_status());
+    let document = widget.schema().document();
+    assert_eq!(document["properties"]["metadata"]["type"], "object");
+    assert_eq!(document["properties"]["apiVersion"]["type"], "string");
+    let count = &document["properties"]["spec"]["properties"]["count"];
+    assert_eq!((&count["minimum"], &count["format"]), (&1.into(), &"int32".into()));
+    assert_eq!(document["required"], serde_json::json!(["spec"]));
+
+    let same = ResourceDefinition::of_resource::<Widget>().unwrap();
+    let count = &same.schema().document()["properties"]["spec"]["properties"]["count"];
+    assert_eq!(count["description"], "How many, at least one.");
+    assert!(same.is_namespaced());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::definition::object_schema::{InitialCondition, ObjectSchema, condition
 /// What the organization should be. A display name and a description are annotations of the
 /// object: `kubernetes.io/display-name` and `kubernetes.io/description`.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[expect(clippy::duplicated_attributes, reason = "columns share their type, not their meaning")]
 #[kube(
     group = "resourcemanager.miloapis.com",
     version = "v1alpha1",
@@ -51,7 +52,10 @@ pub struct OrganizationSpec {
     /// Whether the organization belongs to one person or to a team. Cannot be changed. Kept for
     /// older clients: leave it out of new organizations.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-kubernetes-validations" = [Rule::new("type(oldSelf) == null_type || self == oldSelf").message("organization type is immutable")]))]
+    #[schemars(extend("x-kubernetes-validations" = [
+        Rule::new("type(oldSelf) == null_type || self == oldSelf")
+            .message("organization type is immutable")
+    ]))]
     pub type_: Option<OrganizationType>,
 }
 

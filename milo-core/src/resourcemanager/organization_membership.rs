@@ -11,6 +11,7 @@ use crate::definition::object_schema::{InitialCondition, ObjectSchema, condition
 
 /// Who is a member of what, with which roles.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[expect(clippy::duplicated_attributes, reason = "columns share their type, not their meaning")]
 #[kube(
     group = "resourcemanager.miloapis.com",
     version = "v1alpha1",

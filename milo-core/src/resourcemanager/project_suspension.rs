@@ -10,6 +10,7 @@ use crate::definition::object_schema::{ObjectSchema, immutable};
 
 /// Which project is suspended, why, and who may lift it. Only the description can be changed.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[expect(clippy::duplicated_attributes, reason = "columns share their type, not their meaning")]
 #[kube(
     group = "resourcemanager.miloapis.com",
     version = "v1alpha1",
