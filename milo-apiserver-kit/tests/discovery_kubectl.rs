@@ -1,7 +1,11 @@
 //! Real clients against the rendered documents: a plain HTTP server on loopback serves discovery,
 //! the version and OpenAPI, and nothing else.
+//!
+//! Needs `kubectl` for one half of the tests, which are skipped without it.
 
-use std::{net::SocketAddr, sync::Arc};
+#![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -16,7 +20,7 @@ use kube::{
 use milo_apiserver_kit::{
     discovery::{Discovery, ServedResource},
     document::Document,
-    openapi::v3::OpenApi,
+    openapi::v3::{OpenApi, ROOT},
     version,
 };
 use milo_core::{definition::ResourceDefinition, status::StatusError};
@@ -63,6 +67,14 @@ struct GadgetSpec {
     colour: String,
 }
 
+/// A kind that only tenants see.
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug)]
+#[kube(group = "demo.example.com", version = "v1", kind = "Trinket")]
+struct TrinketSpec {
+    /// Where it was found.
+    origin: String,
+}
+
 /// All documents of a server.
 struct Documents {
     discovery: Discovery,
@@ -70,13 +82,15 @@ struct Documents {
     version: Document,
 }
 
+/// Below this prefix, a server without the core group: a tenant's control plane.
+const TENANT: &str = "/apis/demo.example.com/v1/tenants/t/control-plane";
+/// Below this prefix, a server behind a balancer: its index is that of another replica.
+const STALE: &str = "/stale";
+
 impl Documents {
-    fn new() -> Self {
-        let widgets = ResourceDefinition::of::<Widget>().unwrap();
-        let gadgets = ResourceDefinition::of::<Gadget>().unwrap();
-        let namespaces = ResourceDefinition::of_resource::<Namespace>().unwrap();
-        let served =
-            [widgets, gadgets, namespaces].map(|found| ServedResource::complete(Arc::new(found)));
+    fn new(definitions: impl IntoIterator<Item = ResourceDefinition>) -> Self {
+        let definitions = definitions.into_iter().map(Arc::new);
+        let served: Vec<_> = definitions.map(ServedResource::complete).collect();
         let patch_types = ["application/json-patch+json", "application/merge-patch+json"];
         Self {
             discovery: Discovery::new(&served),
@@ -88,13 +102,45 @@ impl Documents {
     fn respond(&self, path: &str, query: Option<&str>, headers: &HeaderMap) -> Response<Bytes> {
         let answer = match path {
             "/version" => Ok(self.version.respond(headers)),
-            path if path.starts_with("/openapi/v3") => self.openapi.respond(path, query, headers),
+            path if path.starts_with(ROOT) => self.openapi.respond(path, query, headers),
             path => self
                 .discovery
                 .respond(path, headers)
                 .unwrap_or_else(|| Err(StatusError::no_route())),
         };
         answer.unwrap_or_else(|error| failure(&error))
+    }
+}
+
+/// The servers by prefix.
+struct Site {
+    root: Documents,
+    tenant: Documents,
+}
+
+impl Site {
+    fn new() -> Self {
+        let widgets = ResourceDefinition::of::<Widget>().unwrap();
+        let gadgets = ResourceDefinition::of::<Gadget>().unwrap();
+        let namespaces = ResourceDefinition::of_resource::<Namespace>().unwrap();
+        let trinkets = ResourceDefinition::of::<Trinket>().unwrap();
+        let tenant = Documents::new([widgets.clone(), gadgets.clone(), trinkets]);
+        Self { root: Documents::new([widgets, gadgets, namespaces]), tenant }
+    }
+
+    fn respond(&self, path: &str, query: Option<&str>, headers: &HeaderMap) -> Response<Bytes> {
+        if let Some(path) = path.strip_prefix(TENANT) {
+            return self.tenant.respond(path, query, headers);
+        }
+        let Some(path) = path.strip_prefix(STALE) else {
+            return self.root.respond(path, query, headers);
+        };
+        let response = self.root.respond(path, query, headers);
+        if path != ROOT {
+            return response;
+        }
+        let index = String::from_utf8(response.body().to_vec()).unwrap();
+        Response::new(index.replace("?hash=", "?hash=0").into())
     }
 }
 
@@ -107,28 +153,28 @@ fn failure(error: &StatusError) -> Response<Bytes> {
 }
 
 /// Starts the server on a free port. It ends with the test's runtime.
-async fn serve() -> SocketAddr {
-    let documents = Arc::new(Documents::new());
+async fn serve() -> String {
+    let site = Arc::new(Site::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let documents = Arc::clone(&documents);
+            let site = Arc::clone(&site);
             let service = service_fn(move |request: Request<Incoming>| {
                 let uri = request.uri();
-                let response = documents.respond(uri.path(), uri.query(), request.headers());
+                let response = site.respond(uri.path(), uri.query(), request.headers());
                 std::future::ready(Ok::<_, std::convert::Infallible>(response.map(Full::new)))
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
-    address
+    format!("http://{address}")
 }
 
 /// kubectl with a home of its own, so that nothing is cached.
 struct Kubectl {
-    server: SocketAddr,
+    server: String,
     home: TempDir,
 }
 
@@ -146,10 +192,15 @@ impl Kubectl {
         None
     }
 
+    /// The same server below a prefix, with nothing cached.
+    fn below(&self, prefix: &str) -> Self {
+        Self { server: format!("{}{prefix}", self.server), home: TempDir::new().unwrap() }
+    }
+
     /// What kubectl prints, when it succeeds and has nothing to complain about.
     async fn run(&self, arguments: &[&str]) -> String {
         let output = Command::new("kubectl")
-            .arg(format!("--server=http://{}", self.server))
+            .arg(format!("--server={}", self.server))
             .args(arguments)
             .env("HOME", self.home.path())
             .env_remove("KUBECONFIG")
@@ -241,8 +292,27 @@ async fn kubectl_finds_server_side_validation_before_it_creates() {
     }
 }
 
-async fn client() -> Client {
-    let url = format!("http://{}", serve().await);
+#[tokio::test]
+async fn kubectl_works_below_a_prefix() {
+    let Some(kubectl) = Kubectl::start().await else { return };
+    let tenant = kubectl.below(TENANT);
+    let names = tenant.run(&["api-resources", "-o", "name"]).await;
+    let expected =
+        ["gadgets", "trinkets", "widgets"].map(|name| format!("{name}.demo.example.com"));
+    assert_eq!(names.lines().collect::<Vec<_>>(), expected);
+    let origin = tenant.run(&["explain", "trinkets.spec.origin"]).await;
+    assert!(origin.contains("Where it was found."), "{origin}");
+}
+
+#[tokio::test]
+async fn kubectl_follows_the_redirect_from_a_stale_hash() {
+    let Some(kubectl) = Kubectl::start().await else { return };
+    let size = kubectl.below(STALE).run(&["explain", "widget.spec.size"]).await;
+    assert!(size.contains("in millimetres"), "{size}");
+}
+
+async fn client(prefix: &str) -> Client {
+    let url = format!("{}{prefix}", serve().await);
     Client::try_from(Config::new(url.parse().unwrap())).unwrap()
 }
 
@@ -267,16 +337,20 @@ fn check(discovery: &ClientDiscovery) {
 
 #[tokio::test]
 async fn kube_rs_discovers_by_group() {
-    check(&ClientDiscovery::new(client().await).run().await.unwrap());
+    for prefix in ["", TENANT] {
+        check(&ClientDiscovery::new(client(prefix).await).run().await.unwrap());
+    }
 }
 
 #[tokio::test]
 async fn kube_rs_discovers_at_once() {
-    check(&ClientDiscovery::new(client().await).run_aggregated().await.unwrap());
+    for prefix in ["", TENANT] {
+        check(&ClientDiscovery::new(client(prefix).await).run_aggregated().await.unwrap());
+    }
 }
 
 #[tokio::test]
 async fn kube_rs_reads_the_version() {
-    let info = client().await.apiserver_version().await.unwrap();
+    let info = client("").await.apiserver_version().await.unwrap();
     assert_eq!((&*info.major, &*info.minor), (version::MAJOR, version::MINOR));
 }

@@ -136,7 +136,7 @@ fn object_schema(resource: &ServedResource, shared: &Map<String, Value>) -> Valu
     properties.extend(type_properties(shared));
     properties.insert(
         "metadata".into(),
-        reference_with("Standard object's metadata.", &format!("{META}.ObjectMeta")),
+        described("Standard object's metadata.", &format!("{META}.ObjectMeta")),
     );
     schema.insert("type".into(), "object".into());
     schema.insert("properties".into(), properties.into());
@@ -152,7 +152,7 @@ fn object_schema(resource: &ServedResource, shared: &Map<String, Value>) -> Valu
 fn list_schema(resource: &ServedResource, item: &str, shared: &Map<String, Value>) -> Value {
     let definition = resource.definition();
     let gvk = GroupVersionKind { kind: definition.list_kind().into(), ..resource.gvk() };
-    let items = reference_with("", item);
+    let items = reference(item);
     let mut properties = type_properties(shared);
     properties.insert(
         "items".into(),
@@ -160,7 +160,7 @@ fn list_schema(resource: &ServedResource, item: &str, shared: &Map<String, Value
     );
     properties.insert(
         "metadata".into(),
-        reference_with("Standard list metadata.", &format!("{META}.ListMeta")),
+        described("Standard list metadata.", &format!("{META}.ListMeta")),
     );
     json!({
         "description": format!("{} is a list of {}", definition.list_kind(), definition.kind()),
@@ -173,22 +173,21 @@ fn list_schema(resource: &ServedResource, item: &str, shared: &Map<String, Value
 
 /// `apiVersion` and `kind`, in the words of Kubernetes.
 fn type_properties(shared: &Map<String, Value>) -> Map<String, Value> {
-    let described =
-        shared.get(&format!("{META}.Status")).and_then(|status| status.get("properties"));
+    let status = shared.get(&format!("{META}.Status")).and_then(|status| status.get("properties"));
     ["apiVersion", "kind"]
         .into_iter()
         .map(|name| {
-            let schema = described.and_then(|found| found.get(name)).cloned();
+            let schema = status.and_then(|found| found.get(name)).cloned();
             (name.to_owned(), schema.unwrap_or_else(|| json!({"type": "string"})))
         })
         .collect()
 }
 
 /// A reference with a description beside it, which OpenAPI 3.0 allows only in this form.
-fn reference_with(description: &str, schema: &str) -> Value {
-    let mut reference = json!({"allOf": [{"$ref": names::reference(schema)}], "default": {}});
-    if !description.is_empty() {
-        reference["description"] = description.into();
-    }
-    reference
+fn described(description: &str, schema: &str) -> Value {
+    json!({"description": description, "allOf": [reference(schema)]})
+}
+
+fn reference(schema: &str) -> Value {
+    json!({"$ref": names::reference(schema)})
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{paths, schemas};
 use crate::{
-    discovery::{GroupVersion, ServedResource, by_group},
+    discovery::{Group, GroupVersion, ServedResource, by_group},
     document::{Document, Negotiated, header_value},
     version,
 };
@@ -44,7 +44,7 @@ impl OpenApi {
     #[must_use]
     pub fn new(resources: &[ServedResource], patch_types: &[&str]) -> Self {
         let groups = by_group(resources);
-        let versions = groups.iter().flat_map(|group| group.versions());
+        let versions = groups.iter().flat_map(Group::versions);
         let documents: BTreeMap<String, Versioned> = versions
             .map(|version| {
                 let key = version.path().trim_start_matches('/').to_owned();
