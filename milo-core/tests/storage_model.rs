@@ -32,10 +32,10 @@ enum Condition {
 
 fn step() -> impl Strategy<Value = Step> {
     let condition = prop_oneof![
-        Just(Condition::Absent),
-        Just(Condition::Exists),
+        1 => Just(Condition::Absent),
+        1 => Just(Condition::Exists),
         3 => Just(Condition::Current),
-        Just(Condition::Other),
+        1 => Just(Condition::Other),
     ];
     let conditions = prop::collection::vec((0_u8..12, condition), 0..2);
     let operations =

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::{fmt::Debug, time::Duration};
+use std::time::Duration;
 
 use milo_core::{
     bytes::Bytes,
@@ -14,57 +14,57 @@ use milo_core::{
     },
 };
 
-pub fn widgets() -> GroupResource {
+pub(crate) fn widgets() -> GroupResource {
     GroupResource::new("demo.example.com", "widgets")
 }
 
-pub fn key(namespace: &str, name: &str) -> Key {
+pub(crate) fn key(namespace: &str, name: &str) -> Key {
     Key::object(&widgets(), &Scope::Platform, namespace, name).unwrap()
 }
 
-pub fn namespace(name: &str) -> KeyRange {
+pub(crate) fn namespace(name: &str) -> KeyRange {
     KeyRange::namespace(&widgets(), &Scope::Platform, name).unwrap()
 }
 
-pub fn bytes(text: &str) -> Bytes {
+pub(crate) fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
-pub fn put(key: &Key, value: &str) -> Transaction {
+pub(crate) fn put(key: &Key, value: &str) -> Transaction {
     Transaction::new().put(key.clone(), bytes(value))
 }
 
-pub fn create(key: &Key, value: &str) -> Transaction {
+pub(crate) fn create(key: &Key, value: &str) -> Transaction {
     put(key, value).require(Precondition::Absent(key.clone()))
 }
 
-pub fn delete(key: &Key) -> Transaction {
+pub(crate) fn delete(key: &Key) -> Transaction {
     Transaction::new().delete(key.clone())
 }
 
-pub fn record(key: &Key, revision: Revision, value: &str) -> Record {
+pub(crate) fn record(key: &Key, revision: Revision, value: &str) -> Record {
     Record { key: key.clone(), revision, value: bytes(value) }
 }
 
-pub fn all() -> ListOptions {
+pub(crate) fn all() -> ListOptions {
     ListOptions::default()
 }
 
-pub fn names(page: &Page) -> Vec<&str> {
+pub(crate) fn names(page: &Page) -> Vec<&str> {
     page.records.iter().map(|record| record.key.segments().unwrap().name).collect()
 }
 
 /// What does not come in time will not come.
-pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it takes too long")
 }
 
-pub async fn next(watch: &mut Watch) -> WatchBatch {
+pub(crate) async fn next(watch: &mut Watch) -> WatchBatch {
     soon(watch.next()).await.expect("the watch is over").expect("the watch failed")
 }
 
 /// The error that ends a watch, after what was still to be read.
-pub async fn end(watch: &mut Watch) -> Option<WatchError> {
+pub(crate) async fn end(watch: &mut Watch) -> Option<WatchError> {
     loop {
         match soon(watch.next()).await {
             Some(Ok(_)) => {}
@@ -78,7 +78,7 @@ pub async fn end(watch: &mut Watch) -> Option<WatchError> {
 }
 
 /// All events up to a revision, checking that batches tell the truth about how far they go.
-pub async fn events_until(watch: &mut Watch, after: Revision, until: Revision) -> Vec<Event> {
+pub(crate) async fn events_until(watch: &mut Watch, after: Revision, until: Revision) -> Vec<Event> {
     watch.request_progress();
     let (mut events, mut told) = (Vec::new(), after);
     while told < until {
@@ -94,10 +94,6 @@ pub async fn events_until(watch: &mut Watch, after: Revision, until: Revision) -
     events
 }
 
-pub async fn commit(storage: &dyn Storage, transaction: Transaction) -> Revision {
+pub(crate) async fn commit(storage: &dyn Storage, transaction: Transaction) -> Revision {
     storage.commit(transaction).await.unwrap()
-}
-
-pub fn assert_same<T: PartialEq + Debug>(found: &T, expected: &T, what: &str) {
-    assert_eq!(found, expected, "{what}");
 }
