@@ -56,6 +56,7 @@ async fn main() -> Result<(), Failure> {
 async fn measure(storage: &Arc<dyn Storage>, period: Duration) -> Result<(), Failure> {
     for writers in [1, 8, 64, 256] {
         let (rate, p50, p99) = write(storage, writers, period).await?;
+        storage.compact(storage.revision().await?).await?;
         println!("{writers:>5} writers: {rate:>8.0} commits/s, p50 {p50:?}, p99 {p99:?}");
     }
     let start = Instant::now();

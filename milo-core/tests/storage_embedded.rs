@@ -1,0 +1,321 @@
+//! What only the embedded engine has: a directory that outlives it.
+
+#![cfg(feature = "embedded")]
+
+mod storage_support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use milo_core::{
+    key::{Key, KeyRange},
+    storage::{Embedded, Event, ListOptions, OpenError, ReadError, Revision, Storage, Transaction},
+};
+use storage_support::*;
+
+const FILE: &str = "milo.redb";
+
+fn open(directory: &Path) -> Embedded {
+    Embedded::open(directory).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reopening_keeps_every_revision() {
+    let directory = tempfile::tempdir().unwrap();
+    let (a, b) = (key("ns", "a"), key("ns", "b"));
+    let storage = open(directory.path());
+    let first = commit(&storage, put(&a, "1")).await;
+    let second = commit(&storage, put(&a, "2").put(b.clone(), bytes("2"))).await;
+    let third = commit(&storage, delete(&b)).await;
+    drop(storage);
+
+    let storage = open(directory.path());
+    assert_eq!(storage.revision().await.unwrap(), third);
+    assert_eq!(storage.get(&a).await.unwrap(), Some(record(&a, second, "2")));
+    assert_eq!(storage.get(&b).await.unwrap(), None);
+    let old = storage.list(&KeyRange::all(), all().at(first)).await.unwrap();
+    assert_eq!(old.records, [record(&a, first, "1")]);
+    let mut watch = storage.watch(&KeyRange::all(), second).await.unwrap();
+    let expected = Event::Delete { revision: third, previous: record(&b, second, "2") };
+    assert_eq!(next(&mut watch).await.events, [expected]);
+    // A commit that left nothing in the log counts as well.
+    let fourth = commit(&storage, delete(&b)).await;
+    drop(storage);
+    assert!(soon(watch.next()).await.is_none(), "dropping the engine ends its watches");
+
+    let storage = open(directory.path());
+    assert_eq!(storage.revision().await.unwrap(), fourth);
+    storage.compact(fourth).await.unwrap();
+    drop(storage);
+
+    let storage = open(directory.path());
+    assert_eq!(storage.revision().await.unwrap(), fourth);
+    let error = storage.list(&KeyRange::all(), all().at(third)).await.unwrap_err();
+    assert!(matches!(error, ReadError::Expired { .. }));
+    let page = storage.list(&KeyRange::all(), all().at(fourth)).await.unwrap();
+    assert_eq!(page.records, [record(&a, second, "2")]);
+    assert_eq!(commit(&storage, put(&b, "5")).await, fourth.next());
+}
+
+/// Old history goes by itself, and with it its place on disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn history_ends_after_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Embedded::builder()
+        .directory(directory.path())
+        .retention(Duration::from_millis(20))
+        .open()
+        .unwrap();
+    let (a, keep) = (key("ns", "a"), key("ns", "keep"));
+    let kept = commit(&storage, put(&keep, "kept")).await;
+    let value = "x".repeat(4096);
+    let mut last = kept;
+    for _ in 0..500 {
+        last = commit(&storage, put(&a, &value)).await;
+    }
+    let expired = async {
+        while storage.list(&KeyRange::all(), all().at(kept)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(expired).await;
+    let page = storage.list(&KeyRange::all(), all()).await.unwrap();
+    assert_eq!(page.records, [record(&a, last, &value), record(&keep, kept, "kept")]);
+    for _ in 0..2000 {
+        last = commit(&storage, put(&a, &value)).await;
+    }
+    drop(storage);
+    let size = fs::metadata(directory.path().join(FILE)).unwrap().len();
+    assert!(size < 2500 * 4096, "{size} bytes are more than all values ever written");
+    let storage = open(directory.path());
+    assert_eq!(storage.get(&a).await.unwrap(), Some(record(&a, last, &value)));
+    assert_eq!(storage.get(&keep).await.unwrap(), Some(record(&keep, kept, "kept")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_open_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(directory.path());
+    let error = Embedded::open(directory.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }), "{error:?}");
+    assert!(error.to_string().contains(directory.path().to_str().unwrap()), "{error}");
+    commit(&storage, put(&key("ns", "a"), "1")).await;
+    drop(storage);
+    assert_eq!(open(directory.path()).revision().await.unwrap(), Revision::new(1));
+}
+
+#[test]
+fn a_new_directory_is_private() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("some/where");
+    drop(open(&directory));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory), 0o700);
+        assert_eq!(mode(&directory.join(FILE)), 0o600);
+    }
+}
+
+#[test]
+fn unusable_directories_are_named() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = parent.path().join("file");
+    fs::write(&file, "text").unwrap();
+    for directory in [file.clone(), file.join("below")] {
+        let error = Embedded::open(&directory).unwrap_err();
+        assert!(matches!(error, OpenError::Directory { .. }), "{error:?}");
+        assert!(error.to_string().contains(directory.to_str().unwrap()), "{error}");
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"text");
+}
+
+#[test]
+fn foreign_files_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    let other = directory.path().join("other");
+    let foreign = redb::Database::create(&other).unwrap();
+    drop(foreign);
+    for contents in [Vec::new(), b"text".to_vec(), vec![0; 100_000], fs::read(&other).unwrap()] {
+        fs::write(&file, &contents).unwrap();
+        let error = Embedded::open(directory.path()).unwrap_err();
+        assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
+        assert!(fs::read(&file).unwrap() == contents);
+    }
+}
+
+#[test]
+fn newer_formats_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let file = directory.path().join(FILE);
+    let database = redb::Database::open(&file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let meta = redb::TableDefinition::<&str, u64>::new("meta");
+    transaction.open_table(meta).unwrap().insert("format", 99).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let contents = fs::read(&file).unwrap();
+    let error = Embedded::open(directory.path()).unwrap_err();
+    assert!(matches!(error, OpenError::NewerFormat { found: 99, supported: 1, .. }), "{error:?}");
+    assert!(fs::read(&file).unwrap() == contents);
+}
+
+/// Wherever a byte is changed: either the file is refused and left alone, or nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_is_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(directory.path());
+    for number in 0..100 {
+        let value = format!("{number} ").repeat(200);
+        commit(&storage, put(&key("ns", &number.to_string()), &value)).await;
+    }
+    let expected = storage.list(&KeyRange::all(), all()).await.unwrap();
+    drop(storage);
+    let file = directory.path().join(FILE);
+    let intact = fs::read(&file).unwrap();
+    let (mut refused, step) = (0, intact.len() / 300);
+    for at in (0..intact.len()).step_by(step.max(1)).chain(0..64) {
+        let mut damaged = intact.clone();
+        damaged[at] ^= 0x55;
+        fs::write(&file, &damaged).unwrap();
+        match Embedded::open(directory.path()) {
+            Ok(storage) => {
+                let found = storage.list(&KeyRange::all(), all()).await.unwrap();
+                assert!(found == expected, "byte {at} changed the state unseen");
+            }
+            Err(OpenError::Damaged { .. } | OpenError::Foreign { .. }) => {
+                refused += 1;
+                assert!(fs::read(&file).unwrap() == damaged, "byte {at}: the file was touched");
+            }
+            Err(error) => panic!("byte {at}: {error:?}"),
+        }
+    }
+    assert!(refused > 20, "{refused}");
+    for length in [9, 100, 4096, intact.len() / 2, intact.len() - 4096] {
+        fs::write(&file, &intact[..length]).unwrap();
+        let error = Embedded::open(directory.path()).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{length}: {error:?}");
+    }
+    fs::write(&file, &intact).unwrap();
+    assert!(open(directory.path()).list(&KeyRange::all(), all()).await.unwrap() == expected);
+}
+
+const CHILD: &str = "MILO_STORAGE_TEST_DIRECTORY";
+const WRITERS: usize = 8;
+
+/// Not a test of its own: the process that [`survives_kill`] kills. Every commit writes the same
+/// number to both keys of its writer; every acknowledgement is printed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn child_of_survives_kill() {
+    let Ok(directory) = std::env::var(CHILD) else { return };
+    let storage = Arc::new(
+        Embedded::builder()
+            .directory(directory)
+            .retention(Duration::from_millis(50))
+            .open()
+            .unwrap(),
+    );
+    let start = storage.revision().await.unwrap().get();
+    let mut tasks = Vec::new();
+    for writer in 0..WRITERS {
+        let storage = Arc::clone(&storage);
+        tasks.push(tokio::spawn(async move {
+            for number in start.. {
+                let revision = commit(&*storage, pair(writer, number)).await;
+                println!("acknowledged {writer} {number} {revision}");
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+fn pair_keys(writer: usize) -> [Key; 2] {
+    [key("first", &writer.to_string()), key("second", &writer.to_string())]
+}
+
+fn pair(writer: usize, number: u64) -> Transaction {
+    let value = bytes(&format!("{number:01000}"));
+    pair_keys(writer).into_iter().fold(Transaction::new(), |t, key| t.put(key, value.clone()))
+}
+
+/// Writer, number, revision.
+fn acknowledgement(line: &str) -> Option<(usize, u64, u64)> {
+    let (_, words) = line.split_once("acknowledged ")?;
+    let mut words = words.split(' ');
+    let parsed =
+        (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    words.next().is_none().then_some(parsed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn survives_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut last, mut total) = (0, 0);
+    for round in 0..24_usize {
+        // The moment of death: after so many acknowledgements, and then at any point of a commit.
+        let acknowledged = run_and_kill(directory.path(), 1 + (round * 37) % 200);
+        total += acknowledged.len();
+        let storage = open(directory.path());
+        let newest = storage.revision().await.unwrap().get();
+        let mut newest_of = [None; WRITERS];
+        for (writer, number, revision) in acknowledged {
+            assert!(revision > last, "revision {revision} was used before");
+            assert!(revision <= newest, "revision {revision} was acknowledged and is lost");
+            newest_of[writer] = newest_of[writer].max(Some((number, revision)));
+        }
+        check_pairs(&storage, newest_of).await;
+        last = newest;
+    }
+    assert!(total > 1000, "{total}");
+}
+
+async fn check_pairs(storage: &Embedded, newest_of: [Option<(u64, u64)>; WRITERS]) {
+    for (writer, newest) in newest_of.into_iter().enumerate() {
+        let [first, second] = pair_keys(writer);
+        let (first, second) =
+            (storage.get(&first).await.unwrap(), storage.get(&second).await.unwrap());
+        let (Some(first), Some(second)) = (first, second) else {
+            assert!(newest.is_none(), "writer {writer} was acknowledged and is lost");
+            continue;
+        };
+        assert_eq!((first.revision, &first.value), (second.revision, &second.value));
+        let Some((number, revision)) = newest else { continue };
+        let found: u64 = std::str::from_utf8(&first.value).unwrap().parse().unwrap();
+        assert!(first.revision.get() >= revision && found >= number);
+        assert_eq!(found == number, first.revision.get() == revision);
+    }
+    let page = storage.list(&KeyRange::all(), ListOptions::default()).await.unwrap();
+    assert!(page.records.len() <= 2 * WRITERS);
+}
+
+/// Kills the child after `count` acknowledgements, and returns all that it printed.
+fn run_and_kill(directory: &Path, count: usize) -> Vec<(usize, u64, u64)> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_of_survives_kill", "--nocapture"])
+        .env(CHILD, directory)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut acknowledged = Vec::new();
+    // To the end: what was printed before the kill was acknowledged before it.
+    for line in lines {
+        acknowledged.extend(acknowledgement(&line.unwrap()));
+        if acknowledged.len() == count {
+            child.kill().unwrap();
+        }
+    }
+    assert!(!child.wait().unwrap().success(), "the child ended by itself");
+    acknowledged
+}
