@@ -71,8 +71,9 @@ fn parse(name: &'static str) -> Result<Options, ExitCode> {
             return ExitCode::SUCCESS;
         }
         let text = error.to_string();
-        let line = text.lines().next().unwrap_or_default();
-        let line = line.strip_prefix("error: ").unwrap_or(line);
+        let told: Vec<&str> = text.lines().map(str::trim).take_while(|l| !l.is_empty()).collect();
+        let line = told.join(" ");
+        let line = line.strip_prefix("error: ").unwrap_or(&line);
         eprintln!("{name}: {line} (see {name} --help)");
         ExitCode::from(2)
     })

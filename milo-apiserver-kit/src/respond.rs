@@ -31,14 +31,6 @@ pub(crate) fn value<T: Serialize>(code: StatusCode, value: &T, pretty: bool) -> 
     }
 }
 
-/// Bytes that are one JSON document, indented when a person asks.
-pub(crate) fn document(code: StatusCode, bytes: Bytes, pretty: bool) -> Response<Body> {
-    if pretty && let Ok(parsed) = serde_json::from_slice::<serde_json::Value>(&bytes) {
-        return value(code, &parsed, true);
-    }
-    json(code, Body::full(bytes))
-}
-
 /// An error, with its code and `Retry-After`.
 pub(crate) fn error(error: &StatusError) -> Response<Body> {
     let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -79,25 +79,25 @@ pub enum TlsError {
 pub struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,
-    client_ca: Option<PathBuf>,
+    client_ca: Vec<PathBuf>,
 }
 
 impl TlsFiles {
     /// The server's certificate, followed by its intermediates, and its private key.
     #[must_use]
     pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        Self { certificate: certificate.into(), key: key.into(), client_ca: None }
+        Self { certificate: certificate.into(), key: key.into(), client_ca: Vec::new() }
     }
 
-    /// The authorities whose client certificates are accepted.
+    /// Accepts client certificates of the authorities in this file too.
     #[must_use]
     pub fn with_client_ca(mut self, client_ca: impl Into<PathBuf>) -> Self {
-        self.client_ca = Some(client_ca.into());
+        self.client_ca.push(client_ca.into());
         self
     }
 
     fn read(&self) -> Result<Material, TlsError> {
-        let client_ca = self.client_ca.as_deref().map(Text::read).transpose()?;
+        let client_ca = Text::read_all(&self.client_ca)?;
         let (certificate, key) = (Text::read(&self.certificate)?, Text::read(&self.key)?);
         Ok(Material { certificate, key, client_ca })
     }
@@ -262,6 +262,23 @@ struct Text {
 }
 
 impl Text {
+    /// Several files as one text: each has been checked to be PEM when it is used.
+    fn read_all(files: &[PathBuf]) -> Result<Option<Self>, TlsError> {
+        let mut all: Option<Self> = None;
+        for file in files {
+            let text = Self::read(file)?;
+            match &mut all {
+                Some(all) => {
+                    all.origin = format!("{}, {}", all.origin, text.origin);
+                    all.pem.push(b'\n');
+                    all.pem.extend_from_slice(&text.pem);
+                }
+                None => all = Some(text),
+            }
+        }
+        Ok(all)
+    }
+
     fn read(path: &Path) -> Result<Self, TlsError> {
         let pem = std::fs::read(path)
             .map_err(|source| TlsError::Read { path: path.to_owned(), source })?;

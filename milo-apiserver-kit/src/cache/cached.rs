@@ -99,11 +99,6 @@ impl Cached {
         self.revision
     }
 
-    /// The served form.
-    pub(crate) fn body(&self) -> Bytes {
-        self.encoded.at(self.revision)
-    }
-
     /// The served form at another revision: what a deletion shows.
     pub(crate) fn body_at(&self, revision: Revision) -> Bytes {
         self.encoded.at(revision)

@@ -31,7 +31,8 @@ pub struct Options {
     pub tls_private_key_file: Option<PathBuf>,
 
     /// Directory of everything that this program keeps: objects, certificates, the kubeconfig
-    #[arg(long, value_name = "DIR", help_heading = "Storage")]
+    // The default is the program's name and `-data`: see `cli::main`.
+    #[arg(long, value_name = "DIR", default_value = "./data", help_heading = "Storage")]
     pub data_dir: PathBuf,
 
     /// Where objects are kept

@@ -4,7 +4,7 @@ use kube_core::gvk::GroupVersionKind;
 use serde_json::{Map, Value, json};
 
 use super::names;
-use crate::document::{JSON, YAML};
+use crate::document::JSON;
 
 /// A method on a path, on its way to becoming JSON.
 pub(super) struct Operation {
@@ -56,14 +56,14 @@ pub(super) fn kind(gvk: &GroupVersionKind) -> Value {
     json!({"group": gvk.group, "version": gvk.version, "kind": gvk.kind})
 }
 
-/// A body of one schema, as JSON or YAML.
+/// A body of one schema, as JSON.
 pub(super) fn body(schema: &str) -> Value {
-    json!({"required": true, "content": content(schema, &[JSON, YAML])})
+    json!({"required": true, "content": content(schema, &[JSON])})
 }
 
 /// A body that may be left out.
 pub(super) fn optional_body(schema: &str) -> Value {
-    json!({"content": content(schema, &[JSON, YAML])})
+    json!({"content": content(schema, &[JSON])})
 }
 
 /// The body of a patch. Clients choose their way of patching by these keys.
@@ -74,12 +74,12 @@ pub(super) fn patch_body(patch_types: &[&str]) -> Value {
 
 /// Answers of one schema under several status codes.
 pub(super) fn answers(codes: &[&str], schema: &str) -> Value {
-    answers_in(codes, schema, &[JSON, YAML])
+    answers_in(codes, schema, &[JSON])
 }
 
 /// The answer of a list, which may be a stream of events instead.
 pub(super) fn list_answers(schema: &str) -> Value {
-    answers_in(&["200"], schema, &[JSON, "application/json;stream=watch", YAML])
+    answers_in(&["200"], schema, &[JSON, "application/json;stream=watch"])
 }
 
 fn answers_in(codes: &[&str], schema: &str, media_types: &[&str]) -> Value {

@@ -45,10 +45,6 @@ impl Registry {
             self.resources.binary_search_by(|resource| resource.id().cmp(&(plural, group, version)));
         index.ok().and_then(|index| self.resources.get(index))
     }
-
-    pub(crate) fn resources(&self) -> &[Arc<Resource>] {
-        &self.resources
-    }
 }
 
 /// Reads any object from the storage, for admission.

@@ -3,7 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod info;
 pub(crate) mod options;
-pub mod path;
+pub(crate) mod path;
 pub(crate) mod query;
 
 pub(crate) use info::RequestInfo;

@@ -12,11 +12,11 @@ use milo_core::{
 
 /// A URL path, taken apart once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestPath<'a> {
+pub(crate) struct RequestPath<'a> {
     /// The control plane that is named.
-    pub scope: ScopeName,
+    pub(crate) scope: ScopeName,
     /// The decoded segments inside that control plane, without empty ones at either end.
-    pub segments: Vec<Cow<'a, str>>,
+    pub(crate) segments: Vec<Cow<'a, str>>,
 }
 
 const CONTROL_PLANE: &str = "control-plane";
@@ -27,7 +27,7 @@ impl<'a> RequestPath<'a> {
     /// # Errors
     /// 400 when a segment hides a separator, when a tenant id is invalid, or when two control
     /// planes are named.
-    pub fn parse(path: &'a str) -> Result<Self, StatusError> {
+    pub(crate) fn parse(path: &'a str) -> Result<Self, StatusError> {
         let trimmed = path.trim_matches('/');
         let mut segments = Vec::with_capacity(8);
         if !trimmed.is_empty() {
@@ -49,7 +49,7 @@ impl<'a> RequestPath<'a> {
 
     /// The path inside the control plane, with a leading slash.
     #[must_use]
-    pub fn to_path(&self) -> String {
+    pub(crate) fn to_path(&self) -> String {
         let mut path = String::with_capacity(64);
         for segment in &self.segments {
             path.push('/');

@@ -95,7 +95,7 @@ impl Change {
 }
 
 /// The state of a store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
     live: Chunks,
     /// In commit order. Those at or below the floor only wait for their old values to be erased.
@@ -104,10 +104,21 @@ pub(super) struct Index {
     floor: Revision,
 }
 
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            live: Chunks::default(),
+            changes: VecDeque::new(),
+            revision: Revision::FIRST,
+            floor: Revision::ZERO,
+        }
+    }
+}
+
 impl Index {
     /// An empty one, to be filled by [`Index::restore`].
     pub(super) fn with_floor(floor: Revision) -> Self {
-        Self { revision: floor, floor, ..Self::default() }
+        Self { revision: floor.max(Revision::FIRST), floor, ..Self::default() }
     }
 
     pub(super) fn revision(&self) -> Revision {

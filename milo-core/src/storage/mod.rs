@@ -3,7 +3,9 @@
 //! Everything else (update loops, pagination, watch caches, finalizers) is written once, above it.
 //!
 //! # Contract
-//! - **One order.** A [`Revision`] counts committed transactions of the whole store, from 1. It is
+//! - **One order.** A [`Revision`] counts committed transactions of the whole store. An empty store
+//!   is at revision 1, so that the revision of any state is a resource version that clients can
+//!   name; the first commit has revision 2. It is
 //!   handed out in the order in which readers and watchers see commits: whoever has seen `n` can
 //!   see everything up to `n`. It is never reused, not after a crash either.
 //! - **Atomic.** A [`Transaction`] commits with all its operations at one revision, or not at all.
@@ -52,6 +54,9 @@ pub struct Revision(u64);
 impl Revision {
     /// Before the first commit.
     pub const ZERO: Self = Self(0);
+
+    /// The revision of an empty store.
+    pub const FIRST: Self = Self(1);
 
     /// From its number.
     #[must_use]
