@@ -111,6 +111,12 @@ pub struct PemPair {
 }
 
 impl PemPair {
+    /// A pair from elsewhere. It is not looked at until it is used.
+    #[must_use]
+    pub fn new(certificate: &str, key: &str) -> Self {
+        Self { certificate: certificate.to_owned(), key: key.to_owned() }
+    }
+
     /// The certificate.
     #[must_use]
     pub fn certificate(&self) -> &str {
