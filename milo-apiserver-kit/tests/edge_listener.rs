@@ -1,5 +1,7 @@
 //! The listener over real sockets on loopback: TLS, both protocols, identities, limits, shutdown.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+
 use std::{
     convert::Infallible, error::Error, fs, future::pending, io, net::SocketAddr, path::Path,
     sync::Arc, time::Duration,

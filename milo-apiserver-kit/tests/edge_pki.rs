@@ -1,5 +1,7 @@
 //! The certificate directory and the kubeconfig, as files.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+
 use std::{collections::HashMap, fs, net::IpAddr, path::Path};
 
 use milo_apiserver_kit::{
