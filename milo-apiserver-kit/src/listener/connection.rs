@@ -21,7 +21,7 @@ use hyper_util::{
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt as _};
@@ -160,10 +160,17 @@ impl Connection {
         tokio::select! {
             biased;
             result = connection => result.map_err(|error| error.to_string()),
-            () = activity.idle(LINGER, LINGER) => Err("the peer did not close it".into()),
+            () = lingering(activity) => Err("the peer did not close it".into()),
             () = reached(&mut self.phase, Phase::Cut) => Err("the server stopped".into()),
         }
     }
+}
+
+/// Completes when a connection that was told to close is still there after some time, without a
+/// request. Until then the peer may learn of it: a request that crossed the news is answered.
+async fn lingering(activity: &Activity) {
+    sleep(LINGER).await;
+    activity.idle(LINGER, LINGER).await;
 }
 
 /// Completes when the server has reached a phase, or is gone.
