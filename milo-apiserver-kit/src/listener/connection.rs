@@ -221,3 +221,32 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .keep_alive_timeout(limits.ping_timeout);
     builder
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_closed_for_idleness_may_still_say_goodbye() {
+        let activity = Activity::new(watch::channel(Phase::Serving).1);
+        activity.idle(Duration::from_secs(32), Duration::from_secs(90)).await;
+        let start = Instant::now();
+        lingering(&activity).await;
+        assert_eq!(start.elapsed(), LINGER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_told_to_close_is_left_while_a_request_is_open() {
+        let activity = Activity::new(watch::channel(Phase::Serving).1);
+        let start = Instant::now();
+        let open = activity.begin();
+        let request = async {
+            sleep(Duration::from_secs(60)).await;
+            drop(open);
+        };
+        tokio::join!(lingering(&activity), request);
+        assert!(start.elapsed() >= Duration::from_secs(60) + LINGER);
+    }
+}
