@@ -227,6 +227,7 @@ fn kubeconfig(pki: &Pki) -> Kubeconfig {
 fn kube_reads_the_kubeconfig() {
     let pki = Pki::in_memory(&[]).unwrap();
     let text = kubeconfig(&pki).to_yaml().unwrap();
+    assert_eq!(text.lines().filter(|line| line.contains("-data: LS0t")).count(), 3, "{text}");
     let config = kube::config::Kubeconfig::from_yaml(&text).unwrap();
     assert_eq!(config.current_context.as_deref(), Some("milo"));
     let cluster = config.clusters[0].cluster.as_ref().unwrap();
