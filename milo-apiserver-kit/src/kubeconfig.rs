@@ -115,7 +115,10 @@ impl Kubeconfig {
             }],
             current_context: &self.name,
         };
-        serde_saphyr::to_string(&config).map_err(|error| KubeconfigError::Format(error.to_string()))
+        // One line per value: people take these files apart with grep.
+        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        serde_saphyr::to_string_with_options(&config, options)
+            .map_err(|error| KubeconfigError::Format(error.to_string()))
     }
 
     /// Writes the file with mode 0600, all at once.

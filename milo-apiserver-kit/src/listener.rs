@@ -151,11 +151,10 @@ impl Listener {
         let (phase, _) = watch::channel(Phase::Serving);
         tokio::select! {
             () = shutdown => {}
-            () = accept(&tcp, &tls, &limits, &service, &phase) => {}
+            () = accept(&tcp, &tls, &limits, service, &phase) => {}
             () = follow_files(&tls) => {}
         }
         drop(tcp);
-        drop(service);
         phase.send_replace(Phase::Draining);
         if timeout(limits.shutdown_grace, phase.closed()).await.is_err() {
             let open = phase.receiver_count();
@@ -171,7 +170,7 @@ async fn accept<S>(
     tcp: &TcpListener,
     tls: &Tls,
     limits: &Arc<Limits>,
-    service: &S,
+    service: S,
     phase: &watch::Sender<Phase>,
 ) where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>

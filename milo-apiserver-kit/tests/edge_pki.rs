@@ -1,5 +1,7 @@
 //! The certificate directory and the kubeconfig, as files.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+
 use std::{collections::HashMap, fs, net::IpAddr, path::Path};
 
 use milo_apiserver_kit::{
@@ -225,6 +227,7 @@ fn kubeconfig(pki: &Pki) -> Kubeconfig {
 fn kube_reads_the_kubeconfig() {
     let pki = Pki::in_memory(&[]).unwrap();
     let text = kubeconfig(&pki).to_yaml().unwrap();
+    assert_eq!(text.lines().filter(|line| line.contains("-data: LS0t")).count(), 3, "{text}");
     let config = kube::config::Kubeconfig::from_yaml(&text).unwrap();
     assert_eq!(config.current_context.as_deref(), Some("milo"));
     let cluster = config.clusters[0].cluster.as_ref().unwrap();

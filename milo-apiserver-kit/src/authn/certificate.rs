@@ -143,3 +143,53 @@ impl Authenticator for ClientCertificate {
         self.identify(request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use rustls_pki_types::pem::PemObject as _;
+
+    use super::*;
+    use crate::pki::Pki;
+
+    fn peer(name: &str, groups: &[&str]) -> PeerIdentity {
+        let pair = Pki::in_memory(&[]).unwrap().issue_client(name, groups).unwrap();
+        let der = CertificateDer::from_pem_slice(pair.certificate().as_bytes()).unwrap();
+        PeerIdentity::parse(&der).unwrap()
+    }
+
+    fn ask(peer: Option<&PeerIdentity>) -> Result<Option<Arc<UserInfo>>, AuthenticationError> {
+        ClientCertificate.identify(&AuthenticationRequest::new(&HeaderMap::new(), peer))
+    }
+
+    #[test]
+    fn the_subject_is_the_user_and_is_shared() {
+        let peer = peer("alice", &["dev", "ops"]);
+        let user = ask(Some(&peer)).unwrap().unwrap();
+        assert_eq!(user.username, "alice");
+        assert_eq!(user.groups, ["dev", "ops", "system:authenticated"]);
+        assert!(Arc::ptr_eq(&user, peer.user().unwrap()));
+        assert_eq!(ask(None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_certificate_that_names_nobody_is_an_error() {
+        let error = ask(Some(&peer("", &["dev"]))).unwrap_err().to_string();
+        assert!(error.contains("no common name"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_that_expired_on_an_open_connection_is_an_error() {
+        let mut peer = peer("alice", &[]);
+        peer.not_after = SystemTime::now() - Duration::from_secs(1);
+        let error = ask(Some(&peer)).unwrap_err().to_string();
+        assert!(error.contains("expired"), "{error}");
+    }
+
+    #[test]
+    fn garbage_is_not_a_certificate() {
+        for garbage in [&b""[..], b"garbage", &[0x30, 0x82, 0xff, 0xff]] {
+            PeerIdentity::parse(&CertificateDer::from(garbage)).unwrap_err();
+        }
+    }
+}

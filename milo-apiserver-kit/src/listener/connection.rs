@@ -21,7 +21,7 @@ use hyper_util::{
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt as _};
@@ -160,10 +160,17 @@ impl Connection {
         tokio::select! {
             biased;
             result = connection => result.map_err(|error| error.to_string()),
-            () = activity.idle(LINGER, LINGER) => Err("the peer did not close it".into()),
+            () = lingering(activity) => Err("the peer did not close it".into()),
             () = reached(&mut self.phase, Phase::Cut) => Err("the server stopped".into()),
         }
     }
+}
+
+/// Completes when a connection that was told to close is still there after some time, without a
+/// request. Until then the peer may learn of it: a request that crossed the news is answered.
+async fn lingering(activity: &Activity) {
+    sleep(LINGER).await;
+    activity.idle(LINGER, LINGER).await;
 }
 
 /// Completes when the server has reached a phase, or is gone.
@@ -213,4 +220,33 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(limits.ping_interval)
         .keep_alive_timeout(limits.ping_timeout);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_closed_for_idleness_may_still_say_goodbye() {
+        let activity = Activity::new(watch::channel(Phase::Serving).1);
+        activity.idle(Duration::from_secs(32), Duration::from_secs(90)).await;
+        let start = Instant::now();
+        lingering(&activity).await;
+        assert_eq!(start.elapsed(), LINGER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_told_to_close_is_left_while_a_request_is_open() {
+        let activity = Activity::new(watch::channel(Phase::Serving).1);
+        let start = Instant::now();
+        let open = activity.begin();
+        let request = async {
+            sleep(Duration::from_secs(60)).await;
+            drop(open);
+        };
+        tokio::join!(lingering(&activity), request);
+        assert!(start.elapsed() >= Duration::from_secs(60) + LINGER);
+    }
 }
