@@ -310,10 +310,11 @@ fn check_route(
     attributes: &RequestAttributes,
 ) -> Result<(), StatusError> {
     let definition = resource.definition();
-    let status = target.subresource == "status";
-    if !target.subresource.is_empty() && !(status && definition.has_status()) {
-        return Err(StatusError::no_route());
-    }
+    let status = match target.subresource {
+        "" => false,
+        "status" if definition.has_status() => true,
+        _ => return Err(StatusError::no_route()),
+    };
     let namespaced = definition.is_namespaced();
     if !namespaced && !target.namespace.is_empty() {
         return Err(StatusError::no_route());

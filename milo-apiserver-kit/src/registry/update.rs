@@ -13,11 +13,7 @@ use milo_core::{
 use serde_json::Value;
 
 use super::{Call, Place, Resource};
-use crate::{
-    body::Body,
-    errors,
-    request::options::WriteOptions,
-};
+use crate::{body::Body, errors, request::options::WriteOptions};
 
 /// How often an update is computed anew because of concurrent writes. Each round means that
 /// someone else's write went through, so only starvation runs into it.
@@ -91,7 +87,7 @@ impl Resource {
         let mut record = self.read(place, &key, &name).await?;
         for _ in 0..ATTEMPTS {
             match self.try_modify(call, &key, &record, dry_run, change).await? {
-                Outcome::Done(bytes) => return self.render_bytes(call, StatusCode::OK, bytes),
+                Outcome::Done(bytes) => return self.render_bytes(call, StatusCode::OK, &bytes),
                 Outcome::Raced(Some(current)) => {
                     record = self.require_visible(place, current, &name)?;
                 }
@@ -212,7 +208,8 @@ fn meta_only(object: &Object, current: &Object) -> bool {
 }
 
 fn differing<'a>(object: &'a Object, current: &'a Object) -> impl Iterator<Item = &'a str> {
-    let added = object.fields().iter().filter(|(key, value)| current.fields().get(*key) != Some(value));
+    let added =
+        object.fields().iter().filter(|(key, value)| current.fields().get(*key) != Some(value));
     let removed = current.fields().keys().filter(|key| !object.fields().contains_key(*key));
     added.map(|(key, _)| key.as_str()).chain(removed.map(String::as_str))
 }
@@ -248,7 +245,11 @@ fn keep(object: &mut Object, current: &Object, half: Half) {
     }
 }
 
-fn copy(to: &mut serde_json::Map<String, Value>, from: &serde_json::Map<String, Value>, field: &str) {
+fn copy(
+    to: &mut serde_json::Map<String, Value>,
+    from: &serde_json::Map<String, Value>,
+    field: &str,
+) {
     match from.get(field) {
         Some(value) => {
             to.insert(field.to_owned(), value.clone());
