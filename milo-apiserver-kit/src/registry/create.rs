@@ -156,8 +156,9 @@ impl Resource {
         errors
     }
 
-    /// An object that could not be seen afterwards from where it is created does not belong there.
-    fn require_inside(
+    /// An object that could not be seen afterwards from where it is written does not belong there:
+    /// no tenant can put an object into another one's control plane.
+    pub(super) fn require_inside(
         &self,
         place: &Place,
         object: &Object,

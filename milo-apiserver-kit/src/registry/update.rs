@@ -86,7 +86,7 @@ impl Resource {
         let key = self.key(place, &call.target.namespace, &name)?;
         let mut record = self.read(place, &key, &name).await?;
         for _ in 0..ATTEMPTS {
-            match self.try_modify(call, &key, &record, dry_run, change).await? {
+            match self.try_modify(call, place, &key, &record, dry_run, change).await? {
                 Outcome::Done(bytes) => return self.render_bytes(call, StatusCode::OK, &bytes),
                 Outcome::Raced(Some(current)) => {
                     record = self.require_visible(place, current, &name)?;
@@ -100,6 +100,7 @@ impl Resource {
     async fn try_modify(
         &self,
         call: &mut Call<'_>,
+        place: &Place,
         key: &Key,
         record: &Record,
         dry_run: bool,
@@ -134,6 +135,7 @@ impl Resource {
         for step in self.admission.iter() {
             step.validate(&mut request, &object).await?;
         }
+        self.require_inside(place, &object, &name)?;
         let encoded = object.encode();
         let served = || encoded.at(record.revision);
         let gone = current.is_deleting() && object.finalizers().next().is_none();
