@@ -1,5 +1,6 @@
 //! What only the embedded engine has: a directory that outlives it.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
 #![cfg(feature = "embedded")]
 
 mod storage_support;

@@ -1,5 +1,7 @@
 //! The contract of `milo_core::storage`, kept by every engine.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
+
 mod storage_support;
 
 use std::{collections::BTreeSet, sync::Arc};

@@ -1,5 +1,7 @@
 //! Random histories, compared with a naive model: one full snapshot per revision.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
+
 mod storage_support;
 
 use std::collections::BTreeMap;
