@@ -123,7 +123,8 @@ impl Object {
 
     /// `metadata`, to change.
     pub fn metadata_mut(&mut self) -> &mut Map<String, Value> {
-        let metadata = self.fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        let metadata =
+            self.fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
         if !metadata.is_object() {
             *metadata = Value::Object(Map::new());
         }
@@ -256,10 +257,11 @@ fn write_entry(
         buffer.get_mut().put_u8(b',');
     }
     // INVARIANT: writing JSON values with string keys to memory cannot fail.
-    let written = serde_json::to_writer(&mut *buffer, key).and_then(|()| {
-        buffer.get_mut().put_u8(b':');
-        serde_json::to_writer(&mut *buffer, value)
-    });
+    let written = serde_json::to_writer(&mut *buffer, key)
+        .and_then(|()| {
+            buffer.get_mut().put_u8(b':');
+            serde_json::to_writer(&mut *buffer, value)
+        });
     debug_assert!(written.is_ok(), "JSON values always encode");
 }
 
@@ -345,9 +347,7 @@ mod tests {
         .unwrap();
         let encoded = object.encode();
         let text = std::str::from_utf8(encoded.bytes()).unwrap();
-        assert!(
-            text.starts_with(r#"{"apiVersion":"g/v1","kind":"Widget","metadata":{"name":"n","#)
-        );
+        assert!(text.starts_with(r#"{"apiVersion":"g/v1","kind":"Widget","metadata":{"name":"n","#));
         assert!(!text.contains("resourceVersion"));
         let again = Encoded::from_storage(encoded.bytes().clone(), "g/v1", "Widget").unwrap();
         assert_eq!(again, encoded);

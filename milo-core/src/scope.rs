@@ -166,9 +166,9 @@ impl Scope {
     pub fn tenant(&self) -> Option<&Tenant> {
         match self {
             Self::Platform => None,
-            Self::Organization(tenant)
-            | Self::User(tenant)
-            | Self::Project { project: tenant, .. } => Some(tenant),
+            Self::Organization(tenant) | Self::User(tenant) | Self::Project { project: tenant, .. } => {
+                Some(tenant)
+            }
         }
     }
 }
