@@ -372,10 +372,10 @@ async fn replays_long_histories_while_writing(storage: Engine) {
     };
     let mut readers = Vec::new();
     for after in [0, 1, 70, 150] {
-        let watch = storage.watch(&namespace("ns"), Revision::new(after)).await.unwrap();
+        let watch = storage.watch(&namespace("ns"), nth(after)).await.unwrap();
         readers.push(tokio::spawn(async move {
-            let last = Revision::new((BEFORE / 20 + AFTER) as u64);
-            let events = events_until_quietly(watch, Revision::new(after), last).await;
+            let last = nth((BEFORE / 20 + AFTER) as u64);
+            let events = events_until_quietly(watch, nth(after), last).await;
             assert_eq!(events.len(), BEFORE - usize::try_from(after).unwrap() * 20 + AFTER);
             let distinct: BTreeSet<_> =
                 events.iter().map(|event| (event.revision(), event.key().clone())).collect();
@@ -419,7 +419,7 @@ async fn tells_progress(storage: Engine) {
 }
 
 async fn tells_progress_once_when_nothing_changed(storage: Engine) {
-    let mut watch = storage.watch(&namespace("ns"), Revision::ZERO).await.unwrap();
+    let mut watch = storage.watch(&namespace("ns"), Revision::FIRST).await.unwrap();
     for _ in 0..10_000 {
         watch.request_progress();
     }
