@@ -60,6 +60,20 @@ fn wait_for_a_condition() {
 }
 
 #[test]
+fn wait_for_a_value() {
+    let Some(milo) = Milo::start() else { return };
+    milo.create(&organization("acme"));
+    let wait = milo
+        .start("wait --for=jsonpath={.spec.type}=Personal organization/acme --timeout=25s -v=6");
+    wait.wait_until_watching();
+    milo.run(r#"patch organization acme --type=merge -p '{"spec":{"type":"Personal"}}'"#).ok();
+    assert_eq!(
+        wait.finish().printed(),
+        "organization.resourcemanager.miloapis.com/acme condition met"
+    );
+}
+
+#[test]
 fn wait_for_deletion() {
     let Some(milo) = Milo::start() else { return };
     milo.create(ACME);

@@ -33,6 +33,48 @@ fn create_and_apply() {
 }
 
 #[test]
+fn what_is_no_longer_applied_goes_away() {
+    let Some(milo) = Milo::start() else { return };
+    let applied = "
+        apiVersion: resourcemanager.miloapis.com/v1alpha1
+        kind: Organization
+        metadata:
+          name: acme
+          labels: {tier: gold, size: large}
+        spec:
+          contactInfo: {name: Ada, email: ada@example.com, businessName: Acme}
+        ";
+    milo.file("acme.yaml", applied);
+    milo.run("apply -f acme.yaml").ok();
+    milo.run("label organizations --all kept=yes")
+        .prints("organization.resourcemanager.miloapis.com/acme labeled");
+    let less = applied.replace("tier: gold, ", "").replace(", businessName: Acme", "");
+    milo.file("acme.yaml", &less);
+    milo.run("apply -f acme.yaml")
+        .prints("organization.resourcemanager.miloapis.com/acme configured");
+    milo.run("get organization acme -o jsonpath={.metadata.labels}{.spec}").prints(
+        r#"{"kept":"yes","size":"large"}{"contactInfo":{"email":"ada@example.com","name":"Ada"}}"#,
+    );
+    milo.run("apply view-last-applied organization acme").prints(
+        "
+        apiVersion: resourcemanager.miloapis.com/v1alpha1
+        kind: Organization
+        metadata:
+          annotations: {}
+          labels:
+            size: large
+          name: acme
+        spec:
+          contactInfo:
+            email: ada@example.com
+            name: Ada
+        ",
+    );
+    milo.run("delete -f acme.yaml")
+        .prints("organization.resourcemanager.miloapis.com \"acme\" deleted");
+}
+
+#[test]
 fn generated_names() {
     let Some(milo) = Milo::start() else { return };
     milo.file("new.yaml", &organization("NAME").replace("name: NAME", "generateName: org-"));
@@ -201,6 +243,14 @@ fn replace() {
     milo.run("replace -f acme.yaml").fails(
         "Error from server (Conflict): error when replacing \"acme.yaml\": Operation cannot be fulfilled on organizations.resourcemanager.miloapis.com \"acme\": the object has been modified; please apply your changes to the latest version and try again",
     );
+    // The status is replaced through its subresource, and nothing else is.
+    let acme = milo.run("get organization acme -o yaml").ok();
+    let status = "status: {observedGeneration: 1, conditions: []}\n";
+    milo.file("acme.yaml", &format!("{}\n{status}", acme.replace("Corp.", "Ltd.")));
+    milo.run("replace --subresource=status -f acme.yaml")
+        .prints("organization.resourcemanager.miloapis.com/acme replaced");
+    milo.run("get organization acme -o jsonpath={.status}")
+        .prints(r#"{"conditions":[],"observedGeneration":1}"#);
     milo.file("beta.yaml", &organization("beta"));
     milo.run("replace -f beta.yaml").fails(
         "Error from server (NotFound): error when replacing \"beta.yaml\": organizations.resourcemanager.miloapis.com \"beta\" not found",
@@ -235,4 +285,17 @@ fn delete() {
     );
     milo.run("get organizations").prints_and_warns("", "No resources found");
     milo.run("delete organizations --all").prints("No resources found");
+}
+
+#[test]
+fn what_was_written_survives_a_killed_server() {
+    let Some(mut milo) = Milo::start() else { return };
+    milo.create(ACME);
+    let before = milo.run("get organizations -o yaml").ok();
+    milo.kill_and_restart();
+    assert_eq!(milo.run("get organizations -o yaml").ok(), before);
+    let watch = milo.start("get organizations -w -o name");
+    watch.prints("organization.resourcemanager.miloapis.com/acme");
+    milo.create(&organization("beta"));
+    watch.prints("organization.resourcemanager.miloapis.com/beta");
 }

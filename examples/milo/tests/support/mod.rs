@@ -16,9 +16,10 @@ use server::Server;
 /// A server with an empty embedded storage, and its administrator's kubectl.
 pub(crate) struct Milo {
     kubectl: Kubectl,
-    _server: Server,
+    server: Option<Server>,
+    flags: Vec<String>,
     /// Last, so that it is removed when the server has ended.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Milo {
@@ -38,9 +39,16 @@ impl Milo {
             return None;
         }
         let directory = TempDir::new().unwrap();
-        let server = Server::start(directory.path(), &flags(directory.path()));
+        let flags = flags(directory.path());
+        let server = Server::start(directory.path(), &flags);
         let kubectl = Kubectl::new(directory.path().join("home"), server.kubeconfig());
-        Some(Self { kubectl, _server: server, _directory: directory })
+        Some(Self { kubectl, server: Some(server), flags, directory })
+    }
+
+    /// Kills the server without warning and starts it again on what it left.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.server = None;
+        self.server = Some(Server::start(self.directory.path(), &self.flags));
     }
 }
 
