@@ -251,7 +251,14 @@ impl Inner {
                     negotiate::require_json(&parts.headers)?;
                     body::read(body).await?
                 }
-                Verb::Patch | Verb::Delete | Verb::DeleteCollection => body::read(body).await?,
+                Verb::Delete | Verb::DeleteCollection => {
+                    let body = body::read(body).await?;
+                    if !body.is_empty() {
+                        negotiate::require_json(&parts.headers)?;
+                    }
+                    body
+                }
+                Verb::Patch => body::read(body).await?,
                 _ => Bytes::new(),
             };
             match attributes.verb {
