@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
 };
 use http_body::Body as HttpBody;
 use milo_core::{
@@ -136,6 +136,9 @@ impl Inner {
             elapsed_us = started.elapsed().as_micros(),
             "request"
         );
+        if parts.method == Method::HEAD {
+            response = without_body(response);
+        }
         let refused = response.status() == StatusCode::UNAUTHORIZED;
         let headers = response.headers_mut();
         if refused && parts.version == Version::HTTP_2 {
@@ -282,6 +285,15 @@ impl Inner {
         respond::add_warnings(&mut response, &call.warnings);
         Ok(response)
     }
+}
+
+/// What a HEAD gets: all of the answer but its body, which HTTP/2 does not leave out by itself.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Body::empty())
 }
 
 /// The client's audit id, or a new one: the same id is told end to end.
