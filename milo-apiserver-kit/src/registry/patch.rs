@@ -142,13 +142,18 @@ impl Change for ApplyPatch {
     ) -> Result<Object, StatusError> {
         let mut document = current.clone().into_value();
         self.patch.apply(&mut document)?;
-        let (mut object, problems) = resource.shape(document.clone())?;
+        let (mut object, unknown) = resource
+            .shape(document.clone())
+            .map_err(|error| undecodable(&document, error.message()))?;
         call.warnings.truncate(self.warned);
         match self.validation {
             FieldValidation::Ignore => {}
-            FieldValidation::Warn => call.warnings.extend(problems),
-            FieldValidation::Strict if problems.is_empty() => {}
-            FieldValidation::Strict => return Err(strict(&document, &problems)),
+            FieldValidation::Warn => call.warnings.extend(unknown),
+            FieldValidation::Strict if unknown.is_empty() => {}
+            FieldValidation::Strict => {
+                let text = format!("strict decoding error: {}", unknown.join(", "));
+                return Err(undecodable(&document, &text));
+            }
         }
         if object.namespace() != current.namespace() {
             return Err(StatusError::bad_request(
@@ -165,11 +170,10 @@ impl Change for ApplyPatch {
     }
 }
 
-/// Upstream's answer to a patch whose result has fields that the kind does not have: 422 with an
-/// empty kind and name.
-fn strict(document: &Value, problems: &[String]) -> StatusError {
-    let detail = format!("strict decoding error: {}", problems.join(", "));
+/// Upstream's answer to a patch whose result is no object of the kind, or has fields that the kind
+/// does not have: 422 with an empty kind and name.
+fn undecodable(document: &Value, why: &str) -> StatusError {
     let path = milo_core::status::FieldPath::new("patch");
-    let error = milo_core::status::FieldError::invalid(path, document.to_string(), detail);
+    let error = milo_core::status::FieldError::invalid(path, document.to_string(), why);
     StatusError::invalid("", "", "", &[error])
 }
