@@ -35,10 +35,7 @@ use crate::ServerBuilder;
 ///
 /// `name` is the program's name in messages and the default of its data directory, `{name}-data`.
 /// A failure is told in one line on stderr; the exit code is then 1, or 2 for a bad flag.
-pub fn main(
-    name: &'static str,
-    assemble: impl FnOnce(ServerBuilder) -> ServerBuilder,
-) -> ExitCode {
+pub fn main(name: &'static str, assemble: impl FnOnce(ServerBuilder) -> ServerBuilder) -> ExitCode {
     let options = match parse(name) {
         Ok(options) => options,
         Err(code) => return code,

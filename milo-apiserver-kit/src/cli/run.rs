@@ -73,7 +73,8 @@ fn authenticators(options: &Options) -> anyhow::Result<Union> {
 }
 
 fn tls(options: &Options, pki: &Pki) -> anyhow::Result<Tls> {
-    let own = |file: &str| pki.directory().map(|directory| directory.join(file)).unwrap_or_default();
+    let own =
+        |file: &str| pki.directory().map(|directory| directory.join(file)).unwrap_or_default();
     let files = match (&options.tls_cert_file, &options.tls_private_key_file) {
         (Some(certificate), Some(key)) => TlsFiles::new(certificate, key),
         _ => TlsFiles::new(own("serving.crt"), own("serving.key")),
