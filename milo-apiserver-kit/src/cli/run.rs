@@ -153,8 +153,10 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
         tracing::info!("stopping: open requests may finish; signal again to stop at once");
+        // Listened for from here on: the task may begin late.
+        let again = Self::new();
         tokio::spawn(async {
-            if let Ok(mut again) = Self::new() {
+            if let Ok(mut again) = again {
                 tokio::select! {
                     _ = again.terminate.recv() => {}
                     _ = again.interrupt.recv() => {}
