@@ -41,9 +41,14 @@ mod tests {
 
     #[test]
     fn go_durations_are_read() {
-        for (text, millis) in
-            [("34s", 34_000), ("1m30s", 90_000), ("1.5h", 5_400_000), ("250ms", 250), ("0", 0), ("0s", 0)]
-        {
+        for (text, millis) in [
+            ("34s", 34_000),
+            ("1m30s", 90_000),
+            ("1.5h", 5_400_000),
+            ("250ms", 250),
+            ("0", 0),
+            ("0s", 0),
+        ] {
             assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for bad in ["", "s", "5", "-5s", "5x", "5s5", "..s", "1e9999h"] {

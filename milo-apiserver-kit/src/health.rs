@@ -88,7 +88,10 @@ impl Health {
         if !excluded.is_empty() {
             let names: Vec<String> = excluded.iter().map(|name| format!("{name:?}")).collect();
             let names = names.join(",");
-            let _ = writeln!(text, "warn: some health checks cannot be excluded: no matches for {names}");
+            let _ = writeln!(
+                text,
+                "warn: some health checks cannot be excluded: no matches for {names}"
+            );
         }
         if failed {
             let _ = writeln!(text, "{endpoint} check failed");

@@ -58,7 +58,10 @@ pub(crate) fn form(headers: &HeaderMap) -> Result<Form, StatusError> {
     }
     // A stable sort keeps the client's order among equals.
     clauses.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
-    clauses.into_iter().find_map(|(_, form)| form).ok_or_else(|| StatusError::not_acceptable(&[JSON]))
+    clauses
+        .into_iter()
+        .find_map(|(_, form)| form)
+        .ok_or_else(|| StatusError::not_acceptable(&[JSON]))
 }
 
 fn parse_clause(clause: &str) -> (u32, Option<Form>) {
@@ -108,12 +111,9 @@ fn parse_quality(text: &str) -> u32 {
 pub(crate) fn wants_pretty(headers: &HeaderMap, pretty: &str) -> bool {
     match pretty {
         "true" | "1" => true,
-        "" => headers
-            .get(header::USER_AGENT)
-            .and_then(|agent| agent.to_str().ok())
-            .is_some_and(|agent| {
-                ["curl", "Wget", "Mozilla/5.0"].iter().any(|prefix| agent.starts_with(prefix))
-            }),
+        "" => headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).is_some_and(
+            |agent| ["curl", "Wget", "Mozilla/5.0"].iter().any(|prefix| agent.starts_with(prefix)),
+        ),
         _ => false,
     }
 }
@@ -153,13 +153,22 @@ mod tests {
         for (value, expected) in [
             ("application/json", Ok(Form::Plain)),
             ("*/*", Ok(Form::Plain)),
-            ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", Ok(table)),
+            (
+                "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
+                Ok(table),
+            ),
             ("application/json;as=Table;v=v9;g=meta.k8s.io,application/json", Ok(Form::Plain)),
             ("application/json;as=Teapot;v=v1;g=meta.k8s.io", Err(406)),
             ("application/vnd.kubernetes.protobuf,application/json", Ok(Form::Plain)),
-            ("application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json", Ok(partial_list)),
+            (
+                "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
+                Ok(partial_list),
+            ),
             ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Ok(partial_list)),
-            ("application/json;q=0.1, application/json;as=Table;g=meta.k8s.io;v=v1;q=0.9", Ok(table)),
+            (
+                "application/json;q=0.1, application/json;as=Table;g=meta.k8s.io;v=v1;q=0.9",
+                Ok(table),
+            ),
             ("application/json;q=0", Err(406)),
             ("text/html", Err(406)),
             ("application/yaml", Err(406)),

@@ -91,4 +91,3 @@ impl Paths {
 fn full(response: Response<bytes::Bytes>) -> Response<Body> {
     response.map(Body::full)
 }
-

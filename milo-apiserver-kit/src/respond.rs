@@ -20,8 +20,7 @@ pub(crate) fn json(code: StatusCode, body: Body) -> Response<Body> {
 
 /// Any serializable value as JSON, indented for people when they want it.
 pub(crate) fn value<T: Serialize>(code: StatusCode, value: &T, pretty: bool) -> Response<Body> {
-    let encoded =
-        if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    let encoded = if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
     match encoded {
         Ok(mut bytes) => {
             bytes.push(b'\n');

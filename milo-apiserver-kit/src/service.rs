@@ -16,7 +16,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{
+    HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
+};
 use http_body::Body as HttpBody;
 use milo_core::{
     authorization::{Authorizer, Decision},
@@ -134,7 +136,12 @@ impl Inner {
             elapsed_us = started.elapsed().as_micros(),
             "request"
         );
+        let refused = response.status() == StatusCode::UNAUTHORIZED;
         let headers = response.headers_mut();
+        if refused && parts.version == Version::HTTP_2 {
+            // The listener turns this into GOAWAY: strangers do not keep connections.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         headers.entry(header::CACHE_CONTROL).or_insert(NO_CACHE);
         headers.insert(AUDIT_ID, audit_id);
         response
@@ -310,10 +317,11 @@ fn check_route(
     attributes: &RequestAttributes,
 ) -> Result<(), StatusError> {
     let definition = resource.definition();
-    let status = target.subresource == "status";
-    if !target.subresource.is_empty() && !(status && definition.has_status()) {
-        return Err(StatusError::no_route());
-    }
+    let status = match target.subresource {
+        "" => false,
+        "status" if definition.has_status() => true,
+        _ => return Err(StatusError::no_route()),
+    };
     let namespaced = definition.is_namespaced();
     if !namespaced && !target.namespace.is_empty() {
         return Err(StatusError::no_route());

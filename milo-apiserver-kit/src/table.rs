@@ -53,7 +53,7 @@ impl<'a> TableWriter<'a> {
     }
 
     /// A table of these objects. `metadata` is the list's.
-    pub(crate) fn table(&self, metadata: Value, objects: &[Object], columns: bool) -> Value {
+    pub(crate) fn table(&self, metadata: &Value, objects: &[Object], columns: bool) -> Value {
         let rows: Vec<Value> = objects.iter().map(|object| self.row(object)).collect();
         json!({
             "kind": "Table",

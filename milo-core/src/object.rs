@@ -356,7 +356,8 @@ mod tests {
             text.starts_with(r#"{"apiVersion":"g/v1","kind":"Widget","metadata":{"name":"n","#)
         );
         assert!(!text.contains("resourceVersion"));
-        let again = Encoded::from_storage(encoded.bytes().clone(), &Head::new("g/v1", "Widget")).unwrap();
+        let again =
+            Encoded::from_storage(encoded.bytes().clone(), &Head::new("g/v1", "Widget")).unwrap();
         assert_eq!(again, encoded);
         for revision in [1, 10, 99, 12_345, u64::MAX] {
             let served = encoded.at(Revision::new(revision));
@@ -366,7 +367,9 @@ mod tests {
             decoded.set_meta("resourceVersion", "7");
             assert_eq!(decoded, object);
         }
-        assert!(Encoded::from_storage(encoded.bytes().clone(), &Head::new("g/v1", "Other")).is_none());
+        assert!(
+            Encoded::from_storage(encoded.bytes().clone(), &Head::new("g/v1", "Other")).is_none()
+        );
     }
 
     #[test]

@@ -97,8 +97,7 @@ impl Cache {
     }
 
     async fn wait_for(&self, revision: Revision) -> Result<(), StatusError> {
-        let reached =
-            |progress: &Revision| *progress >= revision && *progress > Revision::ZERO;
+        let reached = |progress: &Revision| *progress >= revision && *progress > Revision::ZERO;
         if reached(&self.progress.borrow()) {
             return Ok(());
         }
@@ -161,7 +160,11 @@ impl Cache {
             }
         }
         let remaining = next.as_ref().filter(|_| everything).map(|_| {
-            let total = if range == whole { state.count(whole) } else { state.objects(range).count() as u64 };
+            let total = if range == whole {
+                state.count(whole)
+            } else {
+                state.objects(range).count() as u64
+            };
             total.saturating_sub(objects.len() as u64)
         });
         Listing { objects, revision: state.revision, next, remaining }

@@ -46,7 +46,11 @@ impl ContinueToken {
         let wire: Wire = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
         let clean = !wire.start.is_empty()
             && !wire.start.starts_with('/')
-            && wire.start.trim_end_matches('\0').split('/').all(|part| !matches!(part, "" | "." | ".."));
+            && wire
+                .start
+                .trim_end_matches('\0')
+                .split('/')
+                .all(|part| !matches!(part, "" | "." | ".."));
         if wire.v != VERSION || !clean {
             return Err(invalid());
         }
@@ -86,7 +90,8 @@ mod tests {
 
     #[test]
     fn a_token_goes_on_after_the_last_key() {
-        let key = Key::object(&GroupResource::new("g", "widgets"), &Scope::Platform, "", "b").unwrap();
+        let key =
+            Key::object(&GroupResource::new("g", "widgets"), &Scope::Platform, "", "b").unwrap();
         let token = ContinueToken::after(key.as_bytes(), &range(), Revision::new(7));
         let parsed = ContinueToken::parse(&token, &range()).unwrap();
         assert_eq!(parsed.revision, Some(Revision::new(7)));
@@ -99,7 +104,9 @@ mod tests {
 
     #[test]
     fn tokens_that_lead_elsewhere_are_refused() {
-        for (rv, start) in [(0, "a"), (-2, "a"), (1, ""), (1, "/a"), (1, "../a"), (1, "a/../b"), (1, "a//b")] {
+        for (rv, start) in
+            [(0, "a"), (-2, "a"), (1, ""), (1, "/a"), (1, "../a"), (1, "a/../b"), (1, "a//b")]
+        {
             let error = ContinueToken::parse(&encode(rv, start.into()), &range()).unwrap_err();
             assert_eq!(error.code(), 400, "{rv} {start}");
         }

@@ -33,7 +33,7 @@ impl Resource {
         for _ in 0..ADMISSION_ATTEMPTS {
             let attempt = self.finish(call, place, object.clone(), options.dry_run).await?;
             match self.write_new(&attempt, options.dry_run).await {
-                Ok(served) => return self.render_bytes(call, StatusCode::CREATED, served),
+                Ok(served) => return self.render_bytes(call, StatusCode::CREATED, &served),
                 Err(Retry::Refused(error)) => return Err(error),
                 Err(Retry::NameTaken(error)) => {
                     names += 1;
@@ -144,17 +144,26 @@ impl Resource {
 
     fn validate_new(&self, object: &Object) -> Vec<FieldError> {
         let mut errors = self.definition.schema().validate(object, None);
-        let metadata = meta::validate(object, self.definition.is_namespaced(), meta::dns_subdomain_name);
+        let metadata =
+            meta::validate(object, self.definition.is_namespaced(), meta::dns_subdomain_name);
         errors.splice(0..0, metadata);
-        if object.name().is_empty() && !errors.iter().any(|e| e.path().to_string() == "metadata.name") {
+        if object.name().is_empty()
+            && !errors.iter().any(|e| e.path().to_string() == "metadata.name")
+        {
             let path = FieldPath::new("metadata").child("name");
             errors.insert(0, FieldError::required(path, "name or generateName is required"));
         }
         errors
     }
 
-    /// An object that could not be seen afterwards from where it is created does not belong there.
-    fn require_inside(&self, place: &Place, object: &Object, name: &str) -> Result<(), StatusError> {
+    /// An object that could not be seen afterwards from where it is written does not belong there:
+    /// no tenant can put an object into another one's control plane.
+    pub(super) fn require_inside(
+        &self,
+        place: &Place,
+        object: &Object,
+        name: &str,
+    ) -> Result<(), StatusError> {
         if place.sees_all() {
             return Ok(());
         }
@@ -187,10 +196,8 @@ impl Resource {
             };
         }
         let absent = Precondition::Absent(key.clone());
-        let transaction = transaction
-            .clone()
-            .require(absent.clone())
-            .put(key.clone(), encoded.bytes().clone());
+        let transaction =
+            transaction.clone().require(absent.clone()).put(key.clone(), encoded.bytes().clone());
         match self.storage.commit(transaction).await {
             Ok(revision) => Ok(written(object, &encoded, Some(revision))),
             Err(CommitError::Conflict { failed, current }) if failed == absent => {

@@ -58,7 +58,11 @@ impl Resource {
     /// `apiVersion` and `kind` may be left out; what is there must be right.
     fn check_type(&self, object: &mut Object) -> Result<(), StatusError> {
         for field in ["apiVersion", "kind"] {
-            if object.fields().get(field).is_some_and(|value| !value.is_string() && !value.is_null()) {
+            if object
+                .fields()
+                .get(field)
+                .is_some_and(|value| !value.is_string() && !value.is_null())
+            {
                 let text = format!("{field} must be a string");
                 return Err(self.unhandled(object, &text));
             }

@@ -9,9 +9,7 @@ use milo_core::{
     storage::{ListOptions as StorageList, ReadError, Revision},
 };
 
-use super::{
-    Call, Place, Resource, continue_token::ContinueToken, render::ListMeta,
-};
+use super::{Call, Place, Resource, continue_token::ContinueToken, render::ListMeta};
 use crate::{
     body::Body,
     cache::{Cached, Listing, Shared},
@@ -81,9 +79,7 @@ impl Resource {
         };
         let meta = ListMeta {
             resource_version: revision.to_string(),
-            continue_token: listing
-                .next
-                .map(|last| ContinueToken::after(&last, &whole, revision)),
+            continue_token: listing.next.map(|last| ContinueToken::after(&last, &whole, revision)),
             remaining: listing.remaining,
         };
         Ok((meta, listing.objects))
@@ -133,8 +129,8 @@ impl Resource {
                     return Ok(Listing { objects, revision, next, remaining });
                 }
                 last = Some(record.key.to_bytes());
-                let object = Cached::new(record, &self.definition)
-                    .map_err(|error| self.corrupt(&error))?;
+                let object =
+                    Cached::new(record, &self.definition).map_err(|error| self.corrupt(&error))?;
                 if everything || object.matches(selection, &self.definition) {
                     objects.push(Arc::new(object));
                 }
@@ -192,7 +188,8 @@ impl Resource {
         if self.definition.is_namespaced() {
             known.push("\"metadata.namespace\"".to_owned());
         }
-        known.extend(self.definition.selectable_fields().iter().map(|f| format!("{:?}", f.label())));
+        known
+            .extend(self.definition.selectable_fields().iter().map(|f| format!("{:?}", f.label())));
         StatusError::bad_request(format!(
             "{path:?} is not a known field selector: only {}",
             known.join(", ")

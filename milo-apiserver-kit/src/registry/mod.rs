@@ -41,8 +41,9 @@ impl Registry {
     }
 
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        let index =
-            self.resources.binary_search_by(|resource| resource.id().cmp(&(plural, group, version)));
+        let index = self
+            .resources
+            .binary_search_by(|resource| resource.id().cmp(&(plural, group, version)));
         index.ok().and_then(|index| self.resources.get(index))
     }
 }

@@ -46,15 +46,15 @@ impl Resource {
         &self,
         call: &Call<'_>,
         code: StatusCode,
-        bytes: Bytes,
+        bytes: &[u8],
     ) -> Result<Response<Body>, StatusError> {
         if call.form == Form::Plain && !call.pretty {
             let mut line = BytesMut::with_capacity(bytes.len() + 1);
-            line.put_slice(&bytes);
+            line.put_slice(bytes);
             line.put_u8(b'\n');
             return Ok(respond::json(code, Body::full(line.freeze())));
         }
-        let object = Object::from_slice(&bytes).map_err(StatusError::internal)?;
+        let object = Object::from_slice(bytes).map_err(StatusError::internal)?;
         self.render_object(call, code, object)
     }
 
@@ -69,7 +69,7 @@ impl Resource {
             Form::Plain => object.into_value(),
             Form::Table(version) => {
                 let metadata = json!({ "resourceVersion": object.meta("resourceVersion") });
-                self.tables(call, version)?.table(metadata, &[object], true)
+                self.tables(call, version)?.table(&metadata, &[object], true)
             }
             Form::Partial(version, PartialKind::Object) => partial(&object, version),
             Form::Partial(_, PartialKind::List) => {
@@ -94,10 +94,9 @@ impl Resource {
         objects: Vec<Shared>,
     ) -> Result<Response<Body>, StatusError> {
         match call.form {
-            Form::Plain if !call.pretty => Ok(respond::json(
-                StatusCode::OK,
-                list_body(self.list_head(meta), objects),
-            )),
+            Form::Plain if !call.pretty => {
+                Ok(respond::json(StatusCode::OK, list_body(self.list_head(meta), objects)))
+            }
             Form::Plain => {
                 let items = self.decode_all(&objects)?.into_iter().map(Object::into_value);
                 let list = json!({
@@ -110,7 +109,7 @@ impl Resource {
             }
             Form::Table(version) => {
                 let objects = self.decode_all(&objects)?;
-                let table = self.tables(call, version)?.table(meta.to_value(), &objects, true);
+                let table = self.tables(call, version)?.table(&meta.to_value(), &objects, true);
                 Ok(respond::value(StatusCode::OK, &table, call.pretty))
             }
             Form::Partial(version, PartialKind::List) => {

@@ -55,10 +55,7 @@ pub(crate) struct Place {
 }
 
 impl Resource {
-    pub(crate) fn new(
-        cache: Arc<Cache>,
-        admission: Arc<[Arc<dyn Admission>]>,
-    ) -> Self {
+    pub(crate) fn new(cache: Arc<Cache>, admission: Arc<[Arc<dyn Admission>]>) -> Self {
         let storage = cache.storage().clone();
         Self {
             definition: cache.definition().clone(),
@@ -97,16 +94,23 @@ impl Resource {
                 view.labels = view.labels.with(equals.ok()?);
             }
             View::Field(path) => {
-                view.fields = view.fields.with(FieldRequirement::new(path, FieldOperator::Equals, tenant));
+                view.fields =
+                    view.fields.with(FieldRequirement::new(path, FieldOperator::Equals, tenant));
             }
             _ => return None,
         }
         Some(Place { scope: Scope::Platform, view })
     }
 
-    pub(super) fn key(&self, place: &Place, namespace: &str, name: &str) -> Result<Key, StatusError> {
-        Key::object(self.definition.group_resource(), &place.scope, namespace, name)
-            .map_err(|error| StatusError::bad_request(format!("Name parameter invalid: {name:?}: {error}")))
+    pub(super) fn key(
+        &self,
+        place: &Place,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Key, StatusError> {
+        Key::object(self.definition.group_resource(), &place.scope, namespace, name).map_err(
+            |error| StatusError::bad_request(format!("Name parameter invalid: {name:?}: {error}")),
+        )
     }
 
     /// The keys of a collection: a namespace, or a whole scope.
@@ -155,8 +159,8 @@ impl Resource {
         if place.sees_all() {
             return Ok(record);
         }
-        let cached = Cached::new(record.clone(), &self.definition)
-            .map_err(|error| self.corrupt(&error))?;
+        let cached =
+            Cached::new(record.clone(), &self.definition).map_err(|error| self.corrupt(&error))?;
         if cached.matches(&place.view, &self.definition) {
             return Ok(record);
         }
@@ -183,7 +187,7 @@ impl Resource {
         let record = self.read(place, &key, name).await?;
         let encoded = crate::cache::encoded(&record, self.definition.head())
             .map_err(|error| self.corrupt(&error))?;
-        self.render_bytes(call, http::StatusCode::OK, encoded.at(record.revision))
+        self.render_bytes(call, http::StatusCode::OK, &encoded.at(record.revision))
     }
 
     /// A read is always of the newest state, so a version asked for only has to exist.

@@ -13,11 +13,7 @@ use milo_core::{
 use serde_json::Value;
 
 use super::{Call, Place, Resource};
-use crate::{
-    body::Body,
-    errors,
-    request::options::WriteOptions,
-};
+use crate::{body::Body, errors, request::options::WriteOptions};
 
 /// How often an update is computed anew because of concurrent writes. Each round means that
 /// someone else's write went through, so only starvation runs into it.
@@ -90,8 +86,8 @@ impl Resource {
         let key = self.key(place, &call.target.namespace, &name)?;
         let mut record = self.read(place, &key, &name).await?;
         for _ in 0..ATTEMPTS {
-            match self.try_modify(call, &key, &record, dry_run, change).await? {
-                Outcome::Done(bytes) => return self.render_bytes(call, StatusCode::OK, bytes),
+            match self.try_modify(call, place, &key, &record, dry_run, change).await? {
+                Outcome::Done(bytes) => return self.render_bytes(call, StatusCode::OK, &bytes),
                 Outcome::Raced(Some(current)) => {
                     record = self.require_visible(place, current, &name)?;
                 }
@@ -104,6 +100,7 @@ impl Resource {
     async fn try_modify(
         &self,
         call: &mut Call<'_>,
+        place: &Place,
         key: &Key,
         record: &Record,
         dry_run: bool,
@@ -138,6 +135,7 @@ impl Resource {
         for step in self.admission.iter() {
             step.validate(&mut request, &object).await?;
         }
+        self.require_inside(place, &object, &name)?;
         let encoded = object.encode();
         let served = || encoded.at(record.revision);
         let gone = current.is_deleting() && object.finalizers().next().is_none();
@@ -212,7 +210,8 @@ fn meta_only(object: &Object, current: &Object) -> bool {
 }
 
 fn differing<'a>(object: &'a Object, current: &'a Object) -> impl Iterator<Item = &'a str> {
-    let added = object.fields().iter().filter(|(key, value)| current.fields().get(*key) != Some(value));
+    let added =
+        object.fields().iter().filter(|(key, value)| current.fields().get(*key) != Some(value));
     let removed = current.fields().keys().filter(|key| !object.fields().contains_key(*key));
     added.map(|(key, _)| key.as_str()).chain(removed.map(String::as_str))
 }
@@ -248,7 +247,11 @@ fn keep(object: &mut Object, current: &Object, half: Half) {
     }
 }
 
-fn copy(to: &mut serde_json::Map<String, Value>, from: &serde_json::Map<String, Value>, field: &str) {
+fn copy(
+    to: &mut serde_json::Map<String, Value>,
+    from: &serde_json::Map<String, Value>,
+    field: &str,
+) {
     match from.get(field) {
         Some(value) => {
             to.insert(field.to_owned(), value.clone());

@@ -264,11 +264,9 @@ impl WatchStream {
         let cache = self.resource.cache().clone();
         if due {
             // An idle kind learns here how far the store has come.
-            let _ = tokio::time::timeout(
-                Duration::from_secs(1),
-                cache.reach(Freshness::MostRecent),
-            )
-            .await;
+            let _ =
+                tokio::time::timeout(Duration::from_secs(1), cache.reach(Freshness::MostRecent))
+                    .await;
         }
         // In this order: everything up to this revision is in what is read next.
         let reached = cache.revision();
@@ -384,7 +382,7 @@ impl Encoder {
         let writer = TableWriter::new(resource.definition(), version, self.include);
         let metadata = json!({ "resourceVersion": object.meta("resourceVersion") });
         let columns = !std::mem::replace(&mut self.columns_sent, true);
-        writer.table(metadata, std::slice::from_ref(object), columns)
+        writer.table(&metadata, std::slice::from_ref(object), columns)
     }
 }
 

@@ -151,8 +151,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if map.contains_key(&key) {
                 self.duplicates.push(path.to_string());
             }
-            let value =
-                entries.next_value_seed(Strict { path, duplicates: self.duplicates })?;
+            let value = entries.next_value_seed(Strict { path, duplicates: self.duplicates })?;
             map.insert(key, value);
         }
         Ok(Value::Object(map))
@@ -183,8 +182,16 @@ mod tests {
     #[tokio::test]
     async fn bodies_over_the_limit_are_refused() {
         let error = read(Full::new(Bytes::from(vec![b' '; LIMIT + 1]))).await.unwrap_err();
-        assert_eq!((error.code(), error.message()), (413, "Request entity too large: limit is 3145728"));
-        let chunk = || Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from(vec![b' '; 1 << 20])));
+        assert_eq!(
+            (error.code(), error.message()),
+            (413, "Request entity too large: limit is 3145728")
+        );
+        let chunk = || {
+            Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from(vec![
+                b' ';
+                1 << 20
+            ])))
+        };
         let chunks = StreamBody::new(futures_util::stream::iter((0..4).map(move |_| chunk())));
         assert_eq!(read(chunks).await.unwrap_err().code(), 413);
         let chunks = StreamBody::new(futures_util::stream::iter((0..3).map(move |_| chunk())));

@@ -61,7 +61,7 @@ impl WriteOptions {
     }
 }
 
-fn dry_run<'q>(values: &mut dyn Iterator<Item = &'q str>, errors: &mut Vec<FieldError>) -> bool {
+fn dry_run(values: &mut dyn Iterator<Item = &str>, errors: &mut Vec<FieldError>) -> bool {
     let values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
     if values.iter().any(|&value| value != "All") {
         errors.push(FieldError::not_supported(FieldPath::new("dryRun"), values.clone(), &["All"]));
@@ -126,9 +126,9 @@ impl DeleteOptions {
                 dry_run: query.has("dryRun").then(|| query.all("dryRun").map(Into::into).collect()),
                 grace_period_seconds: query.integer("gracePeriodSeconds")?,
                 orphan_dependents: query.optional_flag("orphanDependents"),
-                propagation_policy: query.has("propagationPolicy").then(|| {
-                    query.first("propagationPolicy").to_owned()
-                }),
+                propagation_policy: query
+                    .has("propagationPolicy")
+                    .then(|| query.first("propagationPolicy").to_owned()),
                 ..DeleteBody::default()
             }
         } else {
@@ -386,7 +386,10 @@ mod tests {
             ("resourceVersion=0&limit=5", Freshness::Any),
             ("resourceVersion=7", Freshness::NotOlderThan(seven)),
             ("resourceVersion=7&limit=5", Freshness::Exact(seven)),
-            ("resourceVersion=7&limit=5&resourceVersionMatch=NotOlderThan", Freshness::NotOlderThan(seven)),
+            (
+                "resourceVersion=7&limit=5&resourceVersionMatch=NotOlderThan",
+                Freshness::NotOlderThan(seven),
+            ),
             ("resourceVersion=0&resourceVersionMatch=NotOlderThan", Freshness::Any),
             ("resourceVersion=7&resourceVersionMatch=Exact", Freshness::Exact(seven)),
         ] {
@@ -394,8 +397,16 @@ mod tests {
         }
         for (query, code, text) in [
             ("resourceVersionMatch=Exact", 422, "forbidden unless resourceVersion is provided"),
-            ("resourceVersion=0&resourceVersionMatch=Exact", 422, "forbidden for resourceVersion \"0\""),
-            ("resourceVersion=1&resourceVersionMatch=Sloppy", 422, "supported values: \"Exact\", \"NotOlderThan\", \"\""),
+            (
+                "resourceVersion=0&resourceVersionMatch=Exact",
+                422,
+                "forbidden for resourceVersion \"0\"",
+            ),
+            (
+                "resourceVersion=1&resourceVersionMatch=Sloppy",
+                422,
+                "supported values: \"Exact\", \"NotOlderThan\", \"\"",
+            ),
             ("resourceVersion=1&continue=x", 400, "specifying resource version is not allowed"),
             ("resourceVersion=x", 400, "invalid resource version"),
             ("resourceVersion=-1", 400, "invalid resource version"),

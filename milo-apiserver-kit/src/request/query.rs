@@ -35,7 +35,9 @@ impl<'a> Query<'a> {
     /// A boolean as Kubernetes converts them: present without a value, or anything but `false`
     /// and `0`, is true.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.all(name).next().is_some_and(|value| !matches!(value, "false" | "0" | "False" | "FALSE"))
+        self.all(name)
+            .next()
+            .is_some_and(|value| !matches!(value, "false" | "0" | "False" | "FALSE"))
     }
 
     pub(crate) fn optional_flag(&self, name: &str) -> Option<bool> {
@@ -47,7 +49,9 @@ impl<'a> Query<'a> {
         match self.first(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|error| {
-                StatusError::bad_request(format!("invalid query parameter {name}={text:?}: {error}"))
+                StatusError::bad_request(format!(
+                    "invalid query parameter {name}={text:?}: {error}"
+                ))
             }),
         }
     }

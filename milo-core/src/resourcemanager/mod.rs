@@ -33,8 +33,8 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube_core::CustomResourceExt;
 
-pub mod labels;
 mod hierarchy;
+pub mod labels;
 mod organization;
 mod organization_membership;
 mod project;

@@ -154,6 +154,7 @@ fn size(This(this): This<Value>) -> Result<Value, ExecutionError> {
 }
 
 /// `value.?field`, where the value may be optional itself.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the interpreter calls")]
 fn optional_select(value: Value, field: Arc<String>) -> Result<Value, ExecutionError> {
     let value = match <&OptionalValue>::try_from(&value) {
         Ok(inner) => match inner.value() {
@@ -176,6 +177,7 @@ fn range(length: i64) -> Result<Value, ExecutionError> {
     Ok(Value::List(Arc::new((0..length).map(Value::Int).collect())))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the interpreter calls")]
 fn matches(This(this): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, ExecutionError> {
     static PATTERNS: LazyLock<RwLock<HashMap<String, Regex>>> = LazyLock::new(RwLock::default);
     if let Some(regex) = PATTERNS.read().get(pattern.as_str()) {

@@ -118,7 +118,7 @@ fn convert_number(node: Option<&Node>, number: &Number) -> Cel {
 /// reported as a structural error.
 fn convert_string(node: Option<&Node>, text: &str) -> Cel {
     let format = node.filter(|node| node.types == Types::String).and_then(|n| n.format.as_ref());
-    let typed = match format.map(|format| format.name()) {
+    let typed = match format.map(super::format::Format::name) {
         Some("date-time" | "datetime") => {
             functions::timestamp(Arc::new(text.to_ascii_uppercase())).ok()
         }

@@ -288,7 +288,7 @@ fn is_credit_card(text: &str) -> bool {
         .enumerate()
         .map(|(place, &d)| if place % 2 == 1 { doubled(d) } else { d })
         .sum();
-    matches!(digits.len(), 13..=16) && sum % 10 == 0
+    matches!(digits.len(), 13..=16) && sum.is_multiple_of(10)
 }
 
 fn is_short_name(text: &str) -> bool {

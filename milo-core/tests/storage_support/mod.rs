@@ -78,7 +78,11 @@ pub(crate) async fn end(watch: &mut Watch) -> Option<WatchError> {
 }
 
 /// All events up to a revision, checking that batches tell the truth about how far they go.
-pub(crate) async fn events_until(watch: &mut Watch, after: Revision, until: Revision) -> Vec<Event> {
+pub(crate) async fn events_until(
+    watch: &mut Watch,
+    after: Revision,
+    until: Revision,
+) -> Vec<Event> {
     watch.request_progress();
     let (mut events, mut told) = (Vec::new(), after);
     while told < until {

@@ -12,8 +12,11 @@
 //! transaction, waits for the disk, makes them visible, and only then answers. No timer delays a
 //! lone commit, and many commits at once share the cost of one.
 
+#[cfg(test)]
+mod faults;
 mod log;
 mod open;
+mod rehearsal;
 mod row;
 mod writer;
 
