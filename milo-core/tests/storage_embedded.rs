@@ -16,7 +16,7 @@ use std::{
 
 use milo_core::{
     key::{Key, KeyRange},
-    storage::{Embedded, Event, ListOptions, OpenError, ReadError, Revision, Storage, Transaction},
+    storage::{Embedded, Event, ListOptions, OpenError, ReadError, Storage, Transaction},
 };
 use storage_support::*;
 
