@@ -233,6 +233,10 @@ impl Inner {
             PatchType::of(&parts.headers)?;
         }
         let form = negotiate::form(&parts.headers)?;
+        if query.flag("export") {
+            let text = "the export parameter, deprecated since v1.14, is no longer supported";
+            return Err(StatusError::bad_request(text));
+        }
         let pretty = negotiate::wants_pretty(&parts.headers, query.first("pretty"));
         // The name in a selector is for authorization; here the selector speaks for itself.
         let mut call = Call {
