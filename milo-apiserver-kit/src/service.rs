@@ -251,6 +251,7 @@ impl Inner {
         if attributes.verb == Verb::Watch {
             return resource.watch(&call, &place, self.closing.clone());
         }
+        resource.check_form(&call)?;
         let limit = time_limit(query, attributes.verb.is_write())?;
         let work = async {
             let body = match attributes.verb {
