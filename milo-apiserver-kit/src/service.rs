@@ -233,6 +233,10 @@ impl Inner {
             PatchType::of(&parts.headers)?;
         }
         let form = negotiate::form(&parts.headers)?;
+        if query.flag("export") {
+            let text = "the export parameter, deprecated since v1.14, is no longer supported";
+            return Err(StatusError::bad_request(text));
+        }
         let pretty = negotiate::wants_pretty(&parts.headers, query.first("pretty"));
         // The name in a selector is for authorization; here the selector speaks for itself.
         let mut call = Call {
@@ -247,6 +251,7 @@ impl Inner {
         if attributes.verb == Verb::Watch {
             return resource.watch(&call, &place, self.closing.clone());
         }
+        resource.check_form(&call)?;
         let limit = time_limit(query, attributes.verb.is_write())?;
         let work = async {
             let body = match attributes.verb {
