@@ -21,7 +21,10 @@
 mod options;
 mod run;
 
-use std::process::ExitCode;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, FromArgMatches};
 
@@ -41,6 +44,7 @@ pub fn main(name: &'static str, assemble: impl FnOnce(ServerBuilder) -> ServerBu
         Err(code) => return code,
     };
     options.start_logging();
+    log_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = match runtime {
         Ok(runtime) => runtime.block_on(run(name, options, assemble)),
@@ -74,6 +78,19 @@ fn parse(name: &'static str) -> Result<Options, ExitCode> {
         eprintln!("{name}: {line} (see {name} --help)");
         ExitCode::from(2)
     })
+}
+
+/// Sends what is told of a panic to the log, so that every line on stderr has the form that was
+/// asked for.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or("no text");
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+        let backtrace = backtrace.as_ref().map(tracing::field::display);
+        tracing::error!(place, backtrace, "panicked: {text}");
+    }));
 }
 
 /// An error and its causes in one line, each cause once: many of our errors tell their cause in

@@ -43,7 +43,7 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
 /// The program with these arguments, not started yet.
 pub fn milo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_milo"));
-    command.args(args).env_remove("RUST_LOG");
+    command.args(args).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE").env_remove("COLUMNS");
     command
 }
 
@@ -58,8 +58,9 @@ pub struct Failed {
 /// Runs the program to its end.
 pub async fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Failed {
     let mut command = milo(args);
+    let said = format!("the end of {command:?}");
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = within("the program to end", output).await.unwrap();
+    let output = within(&said, output).await.unwrap();
     Failed {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
