@@ -57,6 +57,7 @@ mod duration;
 mod errors;
 mod health;
 mod human;
+mod in_flight;
 pub mod kubeconfig;
 pub mod listener;
 mod negotiate;

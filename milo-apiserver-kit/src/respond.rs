@@ -1,5 +1,7 @@
 //! Answers: JSON bodies and `Status` errors.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use milo_core::status::StatusError;
@@ -70,24 +72,24 @@ pub(crate) fn warning(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
-/// Adds warnings to an answer: each once, and no more than clients and proxies put up with.
+/// Adds warnings to an answer: each once, and no more than clients and proxies put up with. When
+/// all of them are too long, each is cut, and those that are too many are left out.
 pub(crate) fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
     const TOTAL: usize = 4096;
     const EACH: usize = 256;
     let total: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
-    let mut seen: Vec<&str> = Vec::new();
+    let each = if total > TOTAL { EACH } else { TOTAL };
+    let (mut seen, mut written) = (HashSet::new(), 0);
     for warning in warnings {
-        if seen.contains(&warning.as_str()) {
-            continue;
+        let text: String = warning.chars().take(each).collect();
+        let length = text.chars().count();
+        if written + length > TOTAL {
+            break;
         }
-        seen.push(warning);
-        let cut: String;
-        let mut text = warning.as_str();
-        if total > TOTAL {
-            cut = warning.chars().take(EACH).collect();
-            text = &cut;
-        }
-        if let Some(value) = self::warning(text) {
+        if seen.insert(warning.as_str())
+            && let Some(value) = self::warning(&text)
+        {
+            written += length;
             response.headers_mut().append(header::WARNING, value);
         }
     }

@@ -20,6 +20,7 @@ use crate::{
     cache::Cache,
     discovery::ServedResource,
     health::Health,
+    in_flight::InFlight,
     listener::Listener,
     paths::Paths,
     registry::{Registry, Resource},
@@ -208,6 +209,7 @@ impl ServerBuilder {
             authenticators: self.authenticators,
             authorizers: self.authorizers,
             paths: Paths::new(&served, health),
+            in_flight: InFlight::default(),
             closing,
         });
         let server = Server { service, kinds, feeds };
@@ -225,7 +227,8 @@ fn refuse_duplicates(definitions: &[ResourceDefinition]) -> Result<(), BuildErro
     let mut seen = std::collections::HashSet::new();
     for definition in definitions {
         let resource = definition.group_resource();
-        if !seen.insert((resource, definition.version())) {
+        // Not even in two versions: there is no conversion yet, and keys know no version.
+        if !seen.insert(resource) {
             return Err(BuildError::Twice(resource.to_string()));
         }
     }

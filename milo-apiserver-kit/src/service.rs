@@ -1,8 +1,8 @@
 //! The server as one `tower::Service`.
 //!
 //! A request passes these stages, outermost first (`spec/wire.md` section 0.1): audit id and panic
-//! guard, scope and request info (400), authentication (401), scope resolution (404),
-//! authorization (403), the time limit (504), routing. The first error wins.
+//! guard, scope and request info (400), authentication (401), scope resolution (404), requests in
+//! flight (429), authorization (403), the time limit (504), routing. The first error wins.
 
 use std::{
     convert::Infallible,
@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authn::{AuthenticationRequest, Union},
     body::Body,
+    in_flight::InFlight,
     listener::ConnectionInfo,
     negotiate, paths,
     registry::{Call, PatchType, Registry, Resource},
@@ -67,6 +68,7 @@ pub(crate) struct Inner {
     pub(crate) authenticators: Union,
     pub(crate) authorizers: Vec<Arc<dyn Authorizer>>,
     pub(crate) paths: paths::Paths,
+    pub(crate) in_flight: InFlight,
     pub(crate) closing: CancellationToken,
 }
 
@@ -161,6 +163,10 @@ impl Inner {
         let user = self.authenticate(parts).await?;
         let scope = self.resolve(&path).await?;
         let attributes = attributes(&info, &path, user, scope);
+        let _place = match self.in_flight.enter(&attributes) {
+            Ok(place) => place,
+            Err(too_many) => return Ok(too_many.response()),
+        };
         self.authorize(&attributes).await?;
         match (&info.target, &attributes.resource) {
             (Target::Resource(target), Some(resource)) => {
@@ -252,7 +258,7 @@ impl Inner {
             return resource.watch(&call, &place, self.closing.clone());
         }
         resource.check_form(&call)?;
-        let limit = time_limit(query, attributes.verb.is_write())?;
+        let limit = time_limit(query, &attributes.verb)?;
         let work = async {
             let body = match attributes.verb {
                 Verb::Create | Verb::Update => {
@@ -347,10 +353,15 @@ fn check_route(
         _ => return Err(StatusError::no_route()),
     };
     let namespaced = definition.is_namespaced();
-    if !namespaced && !target.namespace.is_empty() {
+    let named = !target.name.is_empty();
+    // `/api/v1/namespaces/x` names the namespace itself: it is its own namespace.
+    let itself = target.resource == "namespaces" && target.namespace == target.name;
+    if !namespaced && !target.namespace.is_empty() && !itself {
         return Err(StatusError::no_route());
     }
-    let named = !target.name.is_empty();
+    if status && !named {
+        return Err(StatusError::no_route());
+    }
     if namespaced && target.namespace.is_empty() {
         if named {
             return Err(StatusError::no_route());
@@ -375,8 +386,13 @@ fn not_allowed(resource: &Resource, verb: &Verb) -> StatusError {
 }
 
 /// The time that the client allows, within what the server does.
-fn time_limit(query: &Query<'_>, write: bool) -> Result<Duration, StatusError> {
-    let most = if write { WRITE_TIMEOUT } else { REQUEST_TIMEOUT };
+fn time_limit(query: &Query<'_>, verb: &Verb) -> Result<Duration, StatusError> {
+    let most = match verb {
+        // Many writes, each of which is bounded by the storage.
+        Verb::DeleteCollection => REQUEST_TIMEOUT,
+        verb if verb.is_write() => WRITE_TIMEOUT,
+        _ => REQUEST_TIMEOUT,
+    };
     let text = query.first("timeout");
     if text.is_empty() {
         return Ok(most);

@@ -66,6 +66,11 @@ pub struct AdmissionRequest<'a> {
     pub operation: Operation,
     /// What is stored now; none on create.
     pub old: Option<&'a Object>,
+    /// Whether the object is gone once the transaction has committed. A deletion that has to wait
+    /// for finalizers only marks the object; the update that takes the last finalizer away removes
+    /// it, and is checked as a deletion too. What is to be given back when an object goes away is
+    /// given back when this is set, and only then.
+    pub removes: bool,
     /// Whether nothing will be written in the end.
     pub dry_run: bool,
     /// Reads other objects.

@@ -53,7 +53,7 @@ impl Authorizer for SystemAuthorizer {
         let user = &request.user;
         let allowed = user.is_in(SYSTEM_MASTERS)
             || (request.resource.is_none()
-                && request.verb.as_str() == "get"
+                && matches!(request.verb.as_str(), "get" | "head")
                 && (is_health_path(&request.path)
                     || (user.is_in(SYSTEM_AUTHENTICATED) && is_discovery_path(&request.path))));
         Ok(if allowed { Decision::Allow } else { Decision::NoOpinion(String::new()) })

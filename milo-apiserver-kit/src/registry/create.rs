@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use milo_core::{
-    admission::{AdmissionRequest, Operation},
+    admission::Operation,
     key::Key,
     meta,
     object::Object,
@@ -11,7 +11,7 @@ use milo_core::{
     storage::{CommitError, Precondition, Transaction},
 };
 
-use super::{Call, Place, Resource, render::written};
+use super::{Call, Place, Resource, admission::Write, render::written};
 use crate::{body::Body, errors, request::options::WriteOptions};
 
 /// How often a generated name is tried anew when it is taken.
@@ -104,32 +104,24 @@ impl Resource {
         mut object: Object,
         dry_run: bool,
     ) -> Result<Attempt, StatusError> {
-        let mut transaction = Transaction::new();
-        let mut request = AdmissionRequest {
-            attributes: call.attributes,
-            definition: &self.definition,
+        let mut write = Write {
             operation: Operation::Create,
             old: None,
+            removes: false,
             dry_run,
-            reader: &self.reader,
-            transaction: &mut transaction,
-            warnings: &mut call.warnings,
+            transaction: Transaction::new(),
         };
-        for step in self.admission.iter() {
-            step.mutate(&mut request, &mut object).await?;
-        }
+        self.mutate(call, &mut write, &mut object).await?;
         self.identify(&mut object);
         let name = object.name().to_owned();
         let errors = self.validate_new(&object);
         if !errors.is_empty() {
             return Err(self.invalid(&name, &errors));
         }
-        for step in self.admission.iter() {
-            step.validate(&mut request, &object).await?;
-        }
+        self.admit(call, &mut write, &object).await?;
         self.require_inside(place, &object, &name)?;
         let key = self.key(place, object.namespace(), &name)?;
-        Ok(Attempt { object, key, transaction })
+        Ok(Attempt { object, key, transaction: write.transaction })
     }
 
     fn identify(&self, object: &mut Object) {

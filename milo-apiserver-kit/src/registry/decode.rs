@@ -6,6 +6,10 @@ use serde_json::Value;
 use super::{Call, Resource};
 use crate::request::{body::decode_json, options::FieldValidation};
 
+/// How many problems with its fields are told of one object. Whoever has more than that is helped
+/// by the first ones.
+const PROBLEMS: usize = 100;
+
 impl Resource {
     /// Decodes a body. Fields that the kind does not have are dropped, and told or refused as the
     /// client asked.
@@ -24,6 +28,7 @@ impl Resource {
         })?;
         let (object, mut problems) = self.shape(value)?;
         problems.extend(duplicates.into_iter().map(|path| format!("duplicate field {path:?}")));
+        problems.truncate(PROBLEMS);
         match validation {
             FieldValidation::Ignore => {}
             FieldValidation::Warn => call.warnings.append(&mut problems),
@@ -50,6 +55,7 @@ impl Resource {
         meta::prune_unknown_fields(&mut object);
         drop_empty_metadata(&mut object);
         problems.extend(self.definition.schema().prune(&mut object));
+        problems.truncate(PROBLEMS);
         for path in &mut problems {
             *path = format!("unknown field {path:?}");
         }

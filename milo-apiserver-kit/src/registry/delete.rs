@@ -3,9 +3,10 @@
 //! Finalizers are honoured. No garbage collector runs here, so none of its finalizers is ever
 //! added: an object that waited for them would never go away.
 
+use futures_util::StreamExt;
 use http::{Response, StatusCode};
 use milo_core::{
-    admission::{AdmissionRequest, Operation},
+    admission::Operation,
     key::Key,
     meta,
     object::Object,
@@ -14,7 +15,7 @@ use milo_core::{
 };
 use serde_json::json;
 
-use super::{Call, Place, Resource, render::ListMeta};
+use super::{Call, Place, Resource, admission::Write, render::ListMeta};
 use crate::{
     body::Body,
     cache::Shared,
@@ -25,6 +26,8 @@ use crate::{
 
 /// See the constant of the same name in `update`.
 const ATTEMPTS: usize = 256;
+/// How many objects of a collection are deleted at a time: they share the storage's commits.
+const AT_ONCE: usize = 32;
 
 /// What became of an object.
 enum Deleted {
@@ -76,20 +79,15 @@ impl Resource {
         for _ in 0..ATTEMPTS {
             let current = self.decode_record(&record)?;
             self.check_delete(&current, name, options)?;
-            let mut transaction = Transaction::new();
-            let mut request = AdmissionRequest {
-                attributes: call.attributes,
-                definition: &self.definition,
+            let mut write = Write {
                 operation: Operation::Delete,
                 old: Some(&current),
+                removes: current.finalizers().next().is_none(),
                 dry_run: options.dry_run,
-                reader: &self.reader,
-                transaction: &mut transaction,
-                warnings: &mut call.warnings,
+                transaction: Transaction::new(),
             };
-            for step in self.admission.iter() {
-                step.validate(&mut request, &current).await?;
-            }
+            self.admit(call, &mut write, &current).await?;
+            let transaction = write.transaction;
             match self.try_delete(key, &record, current, transaction, options.dry_run).await {
                 Ok(deleted) => return Ok(deleted),
                 Err(CommitError::Conflict { .. }) => record = self.read(place, key, name).await?,
@@ -159,8 +157,8 @@ impl Resource {
         Ok(())
     }
 
-    /// Deletes what a selection means, one by one, each through all the checks of a single
-    /// deletion. Not atomic, as upstream.
+    /// Deletes what a selection means, each object through all the checks of a single deletion.
+    /// Not atomic, as upstream. An object that is no longer what was selected is left alone.
     pub(crate) async fn delete_collection(
         &self,
         call: &mut Call<'_>,
@@ -169,18 +167,44 @@ impl Resource {
     ) -> Result<Response<Body>, StatusError> {
         let list = ListOptions::parse(call.query)?;
         let options = DeleteOptions::parse(call.query, body, self.definition.api_version())?;
+        let selection = place.narrow(list.selection.clone());
         let (meta, objects) = self.select(call, place, list).await?;
+        let selected = place.selecting(selection);
         let mut processed: Vec<Shared> = Vec::with_capacity(objects.len());
-        for object in objects {
-            let key = object.key().clone();
-            let name = key.segments().map(|segments| segments.name.to_owned()).unwrap_or_default();
-            match self.delete_one(call, place, &key, &name, &options).await {
-                Ok(_) => processed.push(object),
-                Err(error) if error.reason() == "NotFound" => {}
-                Err(error) => return Err(error),
+        {
+            let shared: &Call<'_> = call;
+            let deletions = objects.into_iter().map(|object| {
+                self.delete_selected(shared.alone(), &selected, object, &options)
+            });
+            let mut deletions = futures_util::stream::iter(deletions).buffered(AT_ONCE);
+            while let Some(deleted) = deletions.next().await {
+                processed.extend(deleted?);
             }
         }
         let meta = ListMeta { resource_version: meta.resource_version, ..ListMeta::default() };
-        self.render_list(call, &meta, processed)
+        self.render_list(call, &meta, processed).await
+    }
+
+    /// Deletes one of a collection; none when it is gone or no longer the object that was listed.
+    async fn delete_selected(
+        &self,
+        mut call: Call<'_>,
+        selected: &Place,
+        object: Shared,
+        options: &DeleteOptions,
+    ) -> Result<Option<Shared>, StatusError> {
+        let key = object.key().clone();
+        let name = key.segments().map(|segments| segments.name.to_owned()).unwrap_or_default();
+        let listed = object.decode().map_err(|error| self.corrupt(&error))?;
+        let mut options = options.clone();
+        let same = options.uid.get_or_insert_with(|| listed.uid().to_owned()) == listed.uid()
+            && options.resource_version.is_none();
+        match self.delete_one(&mut call, selected, &key, &name, &options).await {
+            Ok(_) => Ok(Some(object)),
+            Err(error) if error.reason() == "NotFound" => Ok(None),
+            // Someone else made a new object of the same name meanwhile.
+            Err(error) if error.reason() == "Conflict" && same => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

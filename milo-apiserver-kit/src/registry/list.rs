@@ -34,7 +34,7 @@ impl Resource {
     ) -> Result<Response<Body>, StatusError> {
         let options = ListOptions::parse(call.query)?;
         let (meta, objects) = self.select(call, place, options).await?;
-        self.render_list(call, &meta, objects)
+        self.render_list(call, &meta, objects).await
     }
 
     /// The objects that a list means, and the metadata of that list.

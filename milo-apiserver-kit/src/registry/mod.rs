@@ -1,5 +1,6 @@
 //! The kinds that a server serves, and what can be done with them.
 
+mod admission;
 mod continue_token;
 mod create;
 mod decode;

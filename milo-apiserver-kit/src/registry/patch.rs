@@ -1,5 +1,7 @@
 //! `PATCH`: JSON patch (RFC 6902) and merge patch (RFC 7386) (`spec/wire.md` section 3).
 
+mod json;
+
 use http::{HeaderMap, Response};
 use milo_core::{meta, object::Object, status::StatusError};
 use serde_json::{Map, Value};
@@ -100,7 +102,7 @@ impl Patch {
                 json_patch::merge(document, patch);
                 Ok(())
             }
-            Self::Json(patch) => apply_json_patch(document, patch),
+            Self::Json(patch) => json::apply(document, patch),
         }
     }
 }
@@ -114,33 +116,6 @@ fn unknown_members(patch: &Value) -> impl Iterator<Item = String> {
             .filter(|member| !matches!(member.as_str(), "op" | "path" | "from" | "value"))
             .map(move |member| format!("unknown field \"[{index}].{member}\""))
     })
-}
-
-/// One operation at a time, so that copies cannot multiply a document without bound.
-fn apply_json_patch(document: &mut Value, patch: &json_patch::Patch) -> Result<(), StatusError> {
-    let refuse = || {
-        StatusError::new(
-            422,
-            "Invalid",
-            "the server rejected our request due to an error in our request",
-        )
-    };
-    let mut copied = 0;
-    for operation in &patch.0 {
-        if let json_patch::PatchOperation::Copy(copy) = operation {
-            copied += copy.from.resolve(document).map_or(0, size);
-            if copied > crate::request::body::LIMIT {
-                return Err(StatusError::too_large(crate::request::body::LIMIT));
-            }
-        }
-        json_patch::patch(document, std::slice::from_ref(operation)).map_err(|_| refuse())?;
-    }
-    Ok(())
-}
-
-/// The size of a value as JSON, in bytes.
-fn size(value: &Value) -> usize {
-    value.to_string().len()
 }
 
 /// A patch on its way through the update loop.

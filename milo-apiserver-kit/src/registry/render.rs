@@ -18,6 +18,8 @@ use crate::{
 /// that a list of any size needs no memory of its size.
 const ONE_BLOCK: usize = 1024 * 1024;
 const BLOCK: usize = 128 * 1024;
+/// How many objects are decoded before others get their turn: about a millisecond's worth.
+const DECODE_CHUNK: usize = 100;
 
 /// What goes into a list's metadata.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +107,7 @@ impl Resource {
     }
 
     /// A collection.
-    pub(super) fn render_list(
+    pub(super) async fn render_list(
         &self,
         call: &Call<'_>,
         meta: &ListMeta,
@@ -116,7 +118,7 @@ impl Resource {
                 Ok(respond::json(StatusCode::OK, list_body(self.list_head(meta), objects)))
             }
             Form::Plain => {
-                let items = self.decode_all(&objects)?.into_iter().map(Object::into_value);
+                let items = self.decode_all(&objects).await?.into_iter().map(Object::into_value);
                 let list = json!({
                     "kind": self.definition.list_kind(),
                     "apiVersion": self.definition.api_version(),
@@ -126,12 +128,12 @@ impl Resource {
                 Ok(respond::value(StatusCode::OK, &list, true))
             }
             Form::Table(version) => {
-                let objects = self.decode_all(&objects)?;
+                let objects = self.decode_all(&objects).await?;
                 let table = self.tables(call, version)?.table(&meta.to_value(), &objects, true);
                 Ok(respond::value(StatusCode::OK, &table, call.pretty))
             }
             Form::Partial(version, PartialKind::List) => {
-                let objects = self.decode_all(&objects)?;
+                let objects = self.decode_all(&objects).await?;
                 let items: Vec<Value> = objects.iter().map(|o| partial(o, version)).collect();
                 let list = json!({
                     "kind": "PartialObjectMetadataList",
@@ -154,9 +156,16 @@ impl Resource {
         Ok(TableWriter::new(&self.definition, version, include))
     }
 
-    fn decode_all(&self, objects: &[Shared]) -> Result<Vec<Object>, StatusError> {
-        let decode = |object: &Shared| object.decode().map_err(|error| self.corrupt(&error));
-        objects.iter().map(decode).collect()
+    /// Decodes a whole list, without keeping others from their turn.
+    async fn decode_all(&self, objects: &[Shared]) -> Result<Vec<Object>, StatusError> {
+        let mut decoded = Vec::with_capacity(objects.len());
+        for (index, object) in objects.iter().enumerate() {
+            if index % DECODE_CHUNK == DECODE_CHUNK - 1 {
+                tokio::task::yield_now().await;
+            }
+            decoded.push(object.decode().map_err(|error| self.corrupt(&error))?);
+        }
+        Ok(decoded)
     }
 
     /// A list up to where its items begin.

@@ -113,6 +113,8 @@ impl Resource {
             StatusError::bad_request(format!("Name parameter invalid: {name:?}: {why}"))
         };
         meta::validate_path_segment(name).map_err(|why| refused(&why))?;
+        // `/api/v1/namespaces/x` names a namespace, but the object is in none.
+        let namespace = if self.definition.is_namespaced() { namespace } else { "" };
         Key::object(self.definition.group_resource(), &place.scope, namespace, name)
             .map_err(|error| refused(&error))
     }
@@ -213,7 +215,19 @@ impl Resource {
     }
 }
 
+impl<'a> Call<'a> {
+    /// The same call with warnings of its own, for work that is done in parts.
+    pub(super) fn alone(&self) -> Call<'a> {
+        Call { warnings: Vec::new(), ..*self }
+    }
+}
+
 impl Place {
+    /// The same place, of which only what is selected can be seen.
+    pub(super) fn selecting(&self, selection: Selection) -> Self {
+        Self { scope: self.scope.clone(), view: selection }
+    }
+
     pub(super) fn sees_all(&self) -> bool {
         self.view.labels.is_everything() && self.view.fields.is_everything()
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use milo_core::{
-    admission::{AdmissionRequest, Operation},
+    admission::Operation,
     key::Key,
     meta,
     object::Object,
@@ -12,7 +12,7 @@ use milo_core::{
 };
 use serde_json::Value;
 
-use super::{Call, Place, Resource};
+use super::{Call, Place, Resource, admission::Write};
 use crate::{body::Body, errors, request::options::WriteOptions};
 
 /// How often an update is computed anew because of concurrent writes. Each round means that
@@ -111,39 +111,36 @@ impl Resource {
         let mut object = change.apply(self, call, &current)?;
         self.check_preconditions(&object, &current, &name)?;
         let half = Half::of(&call.target.subresource);
-        keep(&mut object, &current, half);
+        self.keep(&mut object, &current, half);
         self.definition.schema().apply_defaults(&mut object);
-        let mut transaction = Transaction::new();
-        let mut request = AdmissionRequest {
-            attributes: call.attributes,
-            definition: &self.definition,
+        let mut write = Write {
             operation: Operation::Update,
             old: Some(&current),
+            removes: false,
             dry_run,
-            reader: &self.reader,
-            transaction: &mut transaction,
-            warnings: &mut call.warnings,
+            transaction: Transaction::new(),
         };
-        for step in self.admission.iter() {
-            step.mutate(&mut request, &mut object).await?;
-        }
-        count_generation(&mut object, &current);
+        self.mutate(call, &mut write, &mut object).await?;
+        self.count_generation(&mut object, &current);
         let errors = self.validate_change(&object, &current);
         if !errors.is_empty() {
             return Err(self.invalid(&name, &errors));
         }
-        for step in self.admission.iter() {
-            step.validate(&mut request, &object).await?;
+        let gone = current.is_deleting() && object.finalizers().next().is_none();
+        write.removes = gone;
+        self.admit(call, &mut write, &object).await?;
+        if gone {
+            write.operation = Operation::Delete;
+            self.admit(call, &mut write, &object).await?;
         }
         self.require_inside(place, &object, &name)?;
         let encoded = object.encode();
         let served = || encoded.at(record.revision);
-        let gone = current.is_deleting() && object.finalizers().next().is_none();
         if dry_run || (!gone && encoded.bytes() == &record.value) {
             return Ok(Outcome::Done(served()));
         }
         let unchanged = Precondition::RevisionIs(key.clone(), record.revision);
-        transaction.add_precondition(unchanged.clone());
+        let transaction = write.transaction.require(unchanged.clone());
         let transaction = if gone {
             transaction.delete(key.clone())
         } else {
@@ -216,35 +213,54 @@ fn differing<'a>(object: &'a Object, current: &'a Object) -> impl Iterator<Item 
     added.map(|(key, _)| key.as_str()).chain(removed.map(String::as_str))
 }
 
-/// Takes over from the stored object what this write may not change.
-fn keep(object: &mut Object, current: &Object, half: Half) {
-    match half {
-        Half::Status => {
-            let status = object.fields_mut().remove("status");
-            let version = object.meta("resourceVersion").to_owned();
-            *object = current.clone();
-            object.set_meta("resourceVersion", &version);
-            object.fields_mut().remove("status");
-            if let Some(status) = status {
-                object.fields_mut().insert("status".into(), status);
+impl Resource {
+    /// Takes over from the stored object what this write may not change.
+    fn keep(&self, object: &mut Object, current: &Object, half: Half) {
+        match half {
+            Half::Status => keep_all_but_status(object, current),
+            Half::Main => {
+                if self.definition.has_status() {
+                    copy(object.fields_mut(), current.fields(), "status");
+                }
+                keep_system_metadata(object, current);
             }
-        }
-        Half::Main => {
-            copy(object.fields_mut(), current.fields(), "status");
-            let Some(stored) = current.metadata() else { return };
-            let metadata = object.metadata_mut();
-            for field in [
-                "uid",
-                "generation",
-                "creationTimestamp",
-                "deletionTimestamp",
-                "deletionGracePeriodSeconds",
-            ] {
-                copy(metadata, stored, field);
-            }
-            metadata.remove("selfLink");
         }
     }
+
+    /// The generation grows with every change outside metadata and a status of its own.
+    fn count_generation(&self, object: &mut Object, current: &Object) {
+        let status = self.definition.has_status();
+        let changed = differing(object, current)
+            .any(|field| field != "metadata" && !(status && field == "status"));
+        let generation = current.generation() + i64::from(changed);
+        object.metadata_mut().insert("generation".into(), generation.into());
+    }
+}
+
+fn keep_all_but_status(object: &mut Object, current: &Object) {
+    let status = object.fields_mut().remove("status");
+    let version = object.meta("resourceVersion").to_owned();
+    *object = current.clone();
+    object.set_meta("resourceVersion", &version);
+    object.fields_mut().remove("status");
+    if let Some(status) = status {
+        object.fields_mut().insert("status".into(), status);
+    }
+}
+
+fn keep_system_metadata(object: &mut Object, current: &Object) {
+    let Some(stored) = current.metadata() else { return };
+    let metadata = object.metadata_mut();
+    for field in [
+        "uid",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
+        copy(metadata, stored, field);
+    }
+    metadata.remove("selfLink");
 }
 
 fn copy(
@@ -260,13 +276,6 @@ fn copy(
             to.remove(field);
         }
     }
-}
-
-/// The generation grows with every change outside metadata and status.
-fn count_generation(object: &mut Object, current: &Object) {
-    let changed = differing(object, current).any(|field| !matches!(field, "metadata" | "status"));
-    let generation = current.generation() + i64::from(changed);
-    object.metadata_mut().insert("generation".into(), generation.into());
 }
 
 enum Outcome {

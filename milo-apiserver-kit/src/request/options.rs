@@ -299,6 +299,9 @@ pub(crate) fn parse_revision(text: &str) -> Result<Revision, StatusError> {
     })
 }
 
+/// The longest time that a client may ask a watch to last.
+const LONGEST_WATCH: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Where a watch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WatchStart {
@@ -347,7 +350,7 @@ impl WatchOptions {
             .integer("timeoutSeconds")?
             .and_then(|seconds| u64::try_from(seconds).ok())
             .filter(|&seconds| seconds > 0)
-            .map(Duration::from_secs);
+            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_WATCH));
         Ok(Self { selection, start, bookmarks, timeout })
     }
 }

@@ -32,6 +32,10 @@ impl<'a> RequestPath<'a> {
         let mut segments = Vec::with_capacity(8);
         if !trimmed.is_empty() {
             for raw in trimmed.split('/') {
+                // An empty name would turn an object into its collection.
+                if raw.is_empty() {
+                    return Err(StatusError::bad_request("the path holds an empty segment"));
+                }
                 segments.push(decode(raw)?);
             }
         }
@@ -168,6 +172,8 @@ mod tests {
     fn hostile_scopes_are_refused() {
         for path in [
             "/organizations//control-plane/apis",
+            "/apis/g/v1/widgets//status",
+            "/apis/g/v1/namespaces//widgets",
             "/organizations/-/control-plane/apis",
             "/organizations/a%2fb/control-plane/apis",
             "/organizations/%00/control-plane/apis",
