@@ -1,6 +1,6 @@
 //! Full disks, and clients that are slow, hostile or gone.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod process;
 
