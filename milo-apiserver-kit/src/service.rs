@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
 };
 use http_body::Body as HttpBody;
 use milo_core::{
@@ -136,6 +136,9 @@ impl Inner {
             elapsed_us = started.elapsed().as_micros(),
             "request"
         );
+        if parts.method == Method::HEAD {
+            response = without_body(response);
+        }
         let refused = response.status() == StatusCode::UNAUTHORIZED;
         let headers = response.headers_mut();
         if refused && parts.version == Version::HTTP_2 {
@@ -230,6 +233,10 @@ impl Inner {
             PatchType::of(&parts.headers)?;
         }
         let form = negotiate::form(&parts.headers)?;
+        if query.flag("export") {
+            let text = "the export parameter, deprecated since v1.14, is no longer supported";
+            return Err(StatusError::bad_request(text));
+        }
         let pretty = negotiate::wants_pretty(&parts.headers, query.first("pretty"));
         // The name in a selector is for authorization; here the selector speaks for itself.
         let mut call = Call {
@@ -244,6 +251,7 @@ impl Inner {
         if attributes.verb == Verb::Watch {
             return resource.watch(&call, &place, self.closing.clone());
         }
+        resource.check_form(&call)?;
         let limit = time_limit(query, attributes.verb.is_write())?;
         let work = async {
             let body = match attributes.verb {
@@ -251,7 +259,14 @@ impl Inner {
                     negotiate::require_json(&parts.headers)?;
                     body::read(body).await?
                 }
-                Verb::Patch | Verb::Delete | Verb::DeleteCollection => body::read(body).await?,
+                Verb::Delete | Verb::DeleteCollection => {
+                    let body = body::read(body).await?;
+                    if !body.is_empty() {
+                        negotiate::require_json(&parts.headers)?;
+                    }
+                    body
+                }
+                Verb::Patch => body::read(body).await?,
                 _ => Bytes::new(),
             };
             match attributes.verb {
@@ -277,9 +292,18 @@ impl Inner {
     }
 }
 
+/// What a HEAD gets: all of the answer but its body, which HTTP/2 does not leave out by itself.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
 /// The client's audit id, or a new one: the same id is told end to end.
 fn audit_id(parts: &Parts) -> HeaderValue {
-    if let Some(id) = parts.headers.get(AUDIT_ID).filter(|id| !id.is_empty() && id.len() <= 64) {
+    if let Some(id) = parts.headers.get(AUDIT_ID).filter(|id| !id.is_empty()) {
         return id.clone();
     }
     let mut buffer = uuid::Uuid::encode_buffer();

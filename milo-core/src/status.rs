@@ -208,9 +208,13 @@ impl StatusError {
         })
     }
 
-    /// Tells the client when to try again; sent as `Retry-After` too. Rounded up to seconds.
+    /// Tells the client when to try again; sent as `Retry-After` too. Rounded up to seconds; zero
+    /// tells nothing.
     #[must_use]
     pub fn with_retry_after(self, after: Duration) -> Self {
+        if after.is_zero() {
+            return self;
+        }
         let seconds = i32::try_from(after.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         self.with_details(|details| details.retry_after_seconds = Some(seconds))
     }

@@ -131,21 +131,20 @@ impl Cache {
         let _ = self.progress.subscribe().wait_for(|revision| *revision > Revision::ZERO).await;
     }
 
-    /// Whether the cache shows exactly the state at `revision` in its whole resource.
-    pub(crate) fn shows(&self, revision: Revision) -> bool {
-        let state = self.state.read();
-        state.changed <= revision && revision <= state.revision
-    }
-
-    /// Up to `limit` selected objects of a range. Nothing is decoded.
+    /// Up to `limit` selected objects of a range. Nothing is decoded. With `exactly`, none when
+    /// the cache does not show the state at that very revision.
     pub(crate) fn list(
         &self,
         range: &KeyRange,
         whole: &KeyRange,
         selection: &Selection,
         limit: Option<usize>,
-    ) -> Listing {
+        exactly: Option<Revision>,
+    ) -> Option<Listing> {
         let state = self.state.read();
+        if exactly.is_some_and(|at| at < state.changed || state.revision < at) {
+            return None;
+        }
         let everything = selection.labels.is_everything() && selection.fields.is_everything();
         let limit = limit.unwrap_or(usize::MAX);
         let mut objects = Vec::with_capacity(limit.min(1024));
@@ -167,7 +166,7 @@ impl Cache {
             };
             total.saturating_sub(objects.len() as u64)
         });
-        Listing { objects, revision: state.revision, next, remaining }
+        Some(Listing { objects, revision: state.revision, next, remaining })
     }
 
     /// The selected objects of a range, and a place right after them.

@@ -41,7 +41,8 @@ impl ContinueToken {
 
     /// Reads a token. A start outside `range` cannot be expressed: it is relative to it.
     pub(crate) fn parse(text: &str, range: &KeyRange) -> Result<Self, StatusError> {
-        let invalid = || StatusError::bad_request("continue key is not valid");
+        let invalid =
+            || StatusError::bad_request("invalid continue token: continue key is not valid");
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
         let wire: Wire = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
         let clean = !wire.start.is_empty()

@@ -191,7 +191,7 @@ impl Resource {
         if dry_run {
             let stored = self.storage.get(key).await;
             return match stored.map_err(|error| Retry::Refused(errors::read(&error)))? {
-                Some(_) => Err(Retry::NameTaken(self.taken(name, None))),
+                Some(found) => Err(Retry::NameTaken(self.taken(name, Some(&found)))),
                 None => Ok(written(object, &encoded, None)),
             };
         }

@@ -45,7 +45,11 @@ impl Resource {
         let name = call.target.name.clone();
         let key = self.key(place, &call.target.namespace, &name)?;
         match self.delete_one(call, place, &key, &name, &options).await? {
-            Deleted::Waiting(object) => self.render_object(call, StatusCode::OK, object),
+            Deleted::Waiting(object) => {
+                let accepted = options.deletes_dependents;
+                let code = if accepted { StatusCode::ACCEPTED } else { StatusCode::OK };
+                self.render_object(call, code, object)
+            }
             Deleted::Gone(uid) => {
                 let resource = self.definition.group_resource();
                 let status = json!({

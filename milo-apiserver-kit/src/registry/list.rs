@@ -94,12 +94,16 @@ impl Resource {
         freshness: Freshness,
     ) -> Result<Listing, StatusError> {
         self.cache.reach(freshness).await?;
-        if let Freshness::Exact(revision) = freshness
-            && !self.cache.shows(revision)
-        {
-            return self.listing_at(range, selection, limit, revision).await;
+        let exactly = match freshness {
+            Freshness::Exact(revision) => Some(revision),
+            _ => None,
+        };
+        if let Some(listing) = self.cache.list(range, whole, selection, limit, exactly) {
+            return Ok(listing);
         }
-        Ok(self.cache.list(range, whole, selection, limit))
+        // Only a state that was asked for exactly can be one that the cache does not show.
+        let revision = exactly.unwrap_or_else(|| self.cache.revision());
+        self.listing_at(range, selection, limit, revision).await
     }
 
     /// An older state, which only the storage still knows.

@@ -2,13 +2,16 @@
 
 use http::{HeaderMap, Response};
 use milo_core::{meta, object::Object, status::StatusError};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Call, Place, Resource, update::Change};
 use crate::{
     body::Body,
     negotiate,
-    request::options::{FieldValidation, WriteOptions},
+    request::{
+        body::decode_json,
+        options::{FieldValidation, WriteOptions},
+    },
 };
 
 /// The patch types that are understood, as their media types.
@@ -44,9 +47,9 @@ impl Resource {
     ) -> Result<Response<Body>, StatusError> {
         let patch_type = PatchType::of(call.headers)?;
         let options = WriteOptions::parse(call.query, "PatchOptions")?;
-        let patch = Patch::parse(patch_type, body)?;
-        let mut change =
-            ApplyPatch { patch, validation: options.field_validation, warned: call.warnings.len() };
+        let (patch, problems) = Patch::parse(patch_type, body)?;
+        let validation = options.field_validation;
+        let mut change = ApplyPatch { patch, problems, validation, warned: call.warnings.len() };
         self.modify(call, place, options.dry_run, &mut change).await
     }
 }
@@ -58,20 +61,24 @@ enum Patch {
 }
 
 impl Patch {
-    fn parse(patch_type: PatchType, body: &[u8]) -> Result<Self, StatusError> {
+    /// The patch, and what it says twice or in vain.
+    fn parse(patch_type: PatchType, body: &[u8]) -> Result<(Self, Vec<String>), StatusError> {
         let bad = |error: serde_json::Error| {
             StatusError::bad_request(format!("error decoding patch: {error}"))
         };
+        let (patch, duplicates) = decode_json(body).map_err(bad)?;
+        let duplicates = duplicates.into_iter().map(|path| format!("duplicate field {path:?}"));
         match patch_type {
             PatchType::Merge => {
-                let patch: Value = serde_json::from_slice(body).map_err(bad)?;
                 if !patch.is_object() {
                     return Err(StatusError::bad_request("a merge patch must be a JSON object"));
                 }
-                Ok(Self::Merge(patch))
+                Ok((Self::Merge(patch), duplicates.collect()))
             }
             PatchType::Json => {
-                let patch: json_patch::Patch = serde_json::from_slice(body).map_err(bad)?;
+                let problems = duplicates.chain(unknown_members(&patch));
+                let problems = problems.map(|text| format!("json patch {text}")).collect();
+                let patch: json_patch::Patch = serde_json::from_value(patch).map_err(bad)?;
                 let count = patch.0.len();
                 if count > OPERATIONS {
                     return Err(StatusError::new(
@@ -82,7 +89,7 @@ impl Patch {
                         ),
                     ));
                 }
-                Ok(Self::Json(patch))
+                Ok((Self::Json(patch), problems))
             }
         }
     }
@@ -96,6 +103,17 @@ impl Patch {
             Self::Json(patch) => apply_json_patch(document, patch),
         }
     }
+}
+
+/// Members that no operation has.
+fn unknown_members(patch: &Value) -> impl Iterator<Item = String> {
+    let operations = patch.as_array().into_iter().flatten().enumerate();
+    operations.flat_map(|(index, operation)| {
+        let members = operation.as_object().into_iter().flat_map(Map::keys);
+        members
+            .filter(|member| !matches!(member.as_str(), "op" | "path" | "from" | "value"))
+            .map(move |member| format!("unknown field \"[{index}].{member}\""))
+    })
 }
 
 /// One operation at a time, so that copies cannot multiply a document without bound.
@@ -128,6 +146,8 @@ fn size(value: &Value) -> usize {
 /// A patch on its way through the update loop.
 struct ApplyPatch {
     patch: Patch,
+    /// What the patch itself says twice or in vain.
+    problems: Vec<String>,
     validation: FieldValidation,
     /// How many warnings there were before the first attempt: each attempt starts from there.
     warned: usize,
@@ -142,13 +162,19 @@ impl Change for ApplyPatch {
     ) -> Result<Object, StatusError> {
         let mut document = current.clone().into_value();
         self.patch.apply(&mut document)?;
-        let (mut object, problems) = resource.shape(document.clone())?;
+        let (mut object, unknown) = resource
+            .shape(document.clone())
+            .map_err(|error| undecodable(&document, error.message()))?;
+        let problems: Vec<String> = self.problems.iter().cloned().chain(unknown).collect();
         call.warnings.truncate(self.warned);
         match self.validation {
             FieldValidation::Ignore => {}
             FieldValidation::Warn => call.warnings.extend(problems),
             FieldValidation::Strict if problems.is_empty() => {}
-            FieldValidation::Strict => return Err(strict(&document, &problems)),
+            FieldValidation::Strict => {
+                let text = format!("strict decoding error: {}", problems.join(", "));
+                return Err(undecodable(&document, &text));
+            }
         }
         if object.namespace() != current.namespace() {
             return Err(StatusError::bad_request(
@@ -165,11 +191,10 @@ impl Change for ApplyPatch {
     }
 }
 
-/// Upstream's answer to a patch whose result has fields that the kind does not have: 422 with an
-/// empty kind and name.
-fn strict(document: &Value, problems: &[String]) -> StatusError {
-    let detail = format!("strict decoding error: {}", problems.join(", "));
+/// Upstream's answer to a patch whose result is no object of the kind, or has fields that the kind
+/// does not have: 422 with an empty kind and name.
+fn undecodable(document: &Value, why: &str) -> StatusError {
     let path = milo_core::status::FieldPath::new("patch");
-    let error = milo_core::status::FieldError::invalid(path, document.to_string(), detail);
+    let error = milo_core::status::FieldError::invalid(path, document.to_string(), why);
     StatusError::invalid("", "", "", &[error])
 }

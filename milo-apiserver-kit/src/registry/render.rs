@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Response, StatusCode};
-use milo_core::{object::Object, status::StatusError};
+use milo_core::{object::Object, request::Verb, status::StatusError};
 use serde_json::{Value, json};
 
 use super::{Call, Resource};
@@ -41,6 +41,33 @@ impl ListMeta {
 }
 
 impl Resource {
+    /// Refuses a form that the answer cannot have, before anything is done.
+    pub(crate) fn check_form(&self, call: &Call<'_>) -> Result<(), StatusError> {
+        let list = matches!(call.attributes.verb, Verb::List | Verb::DeleteCollection);
+        match call.form {
+            Form::Table(version) => self.tables(call, version).map(|_| ()),
+            Form::Partial(_, PartialKind::List) if !list => Err(self.not_a_list()),
+            Form::Partial(_, PartialKind::Object) if list => Err(self.not_an_object()),
+            _ => Ok(()),
+        }
+    }
+
+    fn not_a_list(&self) -> StatusError {
+        let kind = self.definition.kind();
+        let text = format!(
+            "you requested PartialObjectMetadataList, but the requested object is not a list ({kind})"
+        );
+        StatusError::new(406, "NotAcceptable", text)
+    }
+
+    fn not_an_object(&self) -> StatusError {
+        let kind = self.definition.list_kind();
+        let text = format!(
+            "you requested PartialObjectMetadata, but the requested object is a list ({kind})"
+        );
+        StatusError::new(406, "NotAcceptable", text)
+    }
+
     /// One object, given its served bytes.
     pub(super) fn render_bytes(
         &self,
@@ -72,16 +99,7 @@ impl Resource {
                 self.tables(call, version)?.table(&metadata, &[object], true)
             }
             Form::Partial(version, PartialKind::Object) => partial(&object, version),
-            Form::Partial(_, PartialKind::List) => {
-                return Err(StatusError::new(
-                    406,
-                    "NotAcceptable",
-                    format!(
-                        "you requested PartialObjectMetadataList, but the requested object is not a list ({})",
-                        self.definition.kind()
-                    ),
-                ));
-            }
+            Form::Partial(_, PartialKind::List) => return Err(self.not_a_list()),
         };
         Ok(respond::value(code, &value, call.pretty))
     }
@@ -123,14 +141,7 @@ impl Resource {
                 });
                 Ok(respond::value(StatusCode::OK, &list, call.pretty))
             }
-            Form::Partial(_, PartialKind::Object) => Err(StatusError::new(
-                406,
-                "NotAcceptable",
-                format!(
-                    "you requested PartialObjectMetadata, but the requested object is a list ({})",
-                    self.definition.list_kind()
-                ),
-            )),
+            Form::Partial(_, PartialKind::Object) => Err(self.not_an_object()),
         }
     }
 

@@ -7,6 +7,7 @@ use milo_core::{
     admission::Admission,
     definition::{ResourceDefinition, View},
     key::{Key, KeyRange},
+    meta,
     object::Object,
     request::{RequestAttributes, ResourceAttributes},
     scope::Scope,
@@ -108,9 +109,12 @@ impl Resource {
         namespace: &str,
         name: &str,
     ) -> Result<Key, StatusError> {
-        Key::object(self.definition.group_resource(), &place.scope, namespace, name).map_err(
-            |error| StatusError::bad_request(format!("Name parameter invalid: {name:?}: {error}")),
-        )
+        let refused = |why: &dyn std::fmt::Display| {
+            StatusError::bad_request(format!("Name parameter invalid: {name:?}: {why}"))
+        };
+        meta::validate_path_segment(name).map_err(|why| refused(&why))?;
+        Key::object(self.definition.group_resource(), &place.scope, namespace, name)
+            .map_err(|error| refused(&error))
     }
 
     /// The keys of a collection: a namespace, or a whole scope.

@@ -367,7 +367,14 @@ impl Encoder {
         }
         let mut object = Object::new(definition.api_version(), definition.kind(), "");
         object.fields_mut().insert("metadata".into(), metadata);
-        value_frame("BOOKMARK", &self.value(resource, object))
+        let include = self.include;
+        if ends_initial_events && include == IncludeObject::None {
+            // The annotation is the message, whatever else of objects is not wanted.
+            self.include = IncludeObject::Metadata;
+        }
+        let bookmark = value_frame("BOOKMARK", &self.value(resource, object));
+        self.include = include;
+        bookmark
     }
 
     fn value(&mut self, resource: &Resource, object: Object) -> Value {

@@ -93,6 +93,8 @@ pub(crate) struct DeleteOptions {
     pub(crate) resource_version: Option<String>,
     #[cfg_attr(not(test), expect(dead_code, reason = "read by the garbage collector to come"))]
     pub(crate) propagation: Option<Propagation>,
+    /// Explicitly asked for in the old way: then a deletion that has to wait is answered with 202.
+    pub(crate) deletes_dependents: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -184,6 +186,7 @@ impl DeleteBody {
             uid: preconditions.uid.filter(|uid| !uid.is_empty()),
             resource_version: preconditions.resource_version.filter(|version| !version.is_empty()),
             propagation,
+            deletes_dependents: self.orphan_dependents == Some(false),
         })
     }
 }

@@ -22,7 +22,7 @@ struct Disk {
     size: AtomicU64,
     /// So many writes and syncs succeed.
     countdown: AtomicI64,
-    /// Whether the file cannot be opened while the countdown is over.
+    /// Whether all fails from then on, opening the file too; or else one operation only.
     gone: AtomicBool,
 }
 
@@ -49,7 +49,8 @@ impl Disk {
         if end > self.size.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        if self.countdown.fetch_sub(1, Ordering::SeqCst) <= 0 {
+        let left = self.countdown.fetch_sub(1, Ordering::SeqCst);
+        if left == 0 || left < 0 && self.gone.load(Ordering::SeqCst) {
             return Err(io::Error::other("the disk is broken"));
         }
         Ok(())

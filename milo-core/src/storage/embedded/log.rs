@@ -235,7 +235,7 @@ pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-/// The newest revision in the log; the first one when nothing was ever written.
+/// The newest revision in the log; that of an empty store when nothing is in it.
 pub(super) fn last_revision(database: &impl ReadableDatabase) -> Result<Revision, redb::Error> {
     let transaction = database.begin_read()?;
     let noted = transaction.open_table(META)?.get(META_LAST)?.map_or(0, |number| number.value());

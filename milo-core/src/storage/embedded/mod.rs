@@ -103,8 +103,8 @@ impl EmbeddedBuilder {
         self
     }
 
-    /// Opens the directory and reads what is in it. Blocks for as long as that takes: about a
-    /// second per gigabyte.
+    /// Opens the directory, checks and reads what is in it. Blocks for as long as that takes: some
+    /// seconds per gigabyte, so call it before serving, or where blocking is allowed.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -145,8 +145,7 @@ impl Embedded {
         EmbeddedBuilder::default()
     }
 
-    /// Asks the writer and waits for its answer. `None` when it is not there to answer; `sent`
-    /// tells whether it has been asked.
+    /// Asks the writer, and returns where its answer will come. None when it has stopped.
     fn ask<T>(
         &self,
         intent: impl FnOnce(oneshot::Sender<T>) -> Intent,

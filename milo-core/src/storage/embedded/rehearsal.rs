@@ -107,7 +107,7 @@ impl StorageBackend for Rehearsal {
         let mut state = self.state.lock();
         let past = length.div_ceil(BLOCK);
         drop(state.written.split_off(&past));
-        if length % BLOCK != 0
+        if !length.is_multiple_of(BLOCK)
             && let Some(block) = state.written.get_mut(&(length / BLOCK))
         {
             // INVARIANT: less than a block.
