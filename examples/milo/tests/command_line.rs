@@ -1,6 +1,6 @@
 //! The program as its operator meets it: flags, files, what it prints, how it starts and stops.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod process;
 

@@ -249,7 +249,7 @@ struct Told {
     object: Value,
 }
 
-fn told(event: Value) -> Told {
+fn told(event: &Value) -> Told {
     let kind = event["type"].as_str().unwrap().to_owned();
     assert_ne!(kind, "ERROR", "{event}");
     Told { revision: revision(&event["object"]), kind, object: event["object"].clone() }
@@ -259,7 +259,7 @@ fn told(event: Value) -> Told {
 async fn follow(mut watch: Watch) -> Vec<Told> {
     let mut events = Vec::new();
     while let Ok(Some(event)) = watch.try_next().await {
-        events.push(told(event));
+        events.push(told(&event));
     }
     events
 }
@@ -371,7 +371,7 @@ impl Run {
             let mut watch = open_watch(server, point).await;
             let mut replay = Vec::new();
             while replay.last().is_none_or(|told: &Told| told.revision < end) {
-                replay.push(told(watch.next().await.expect("the watch ended")));
+                replay.push(told(&watch.next().await.expect("the watch ended")));
             }
             let mut last = point;
             for told in &replay {

@@ -1,6 +1,6 @@
 //! Full disks, and clients that are slow, hostile or gone.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod process;
 
@@ -13,6 +13,7 @@ use std::{
 };
 
 use http::Method;
+use http_body_util::BodyExt as _;
 use process::{
     Answer, Client, DEADLINE, Identity, ORGANIZATIONS, Server, Watch, connect_tls, read, signal,
     within,
@@ -147,7 +148,8 @@ async fn survive(disk: Disk, data: &Path) {
     assert!(server.is_running());
 
     // Updates and deletions are refused too, in the same way, and nothing has changed by them.
-    let last = format!("{ORGANIZATIONS}/{}", kept.last().unwrap()["metadata"]["name"].as_str().unwrap());
+    let last =
+        format!("{ORGANIZATIONS}/{}", kept.last().unwrap()["metadata"]["name"].as_str().unwrap());
     let mut changed = kept.last().unwrap().clone();
     changed["metadata"]["annotations"]["payload"] = "changed".repeat(20_000).into();
     assert_unavailable(&client.request(Method::PUT, &last, Some(&changed)).await);
@@ -275,16 +277,17 @@ async fn connections_that_come_and_go_are_forgotten() {
     assert!(grown < 64 << 10, "{grown} KiB more than before");
 }
 
-/// Makes changes to a few objects, each of about a kilobyte, over several connections.
-async fn churn(server: &Server, changes: usize) {
+/// Makes changes to a few objects of this many bytes, over several connections.
+async fn churn(server: &Server, changes: usize, size: usize) {
     const WRITERS: usize = 16;
     let mut writing = JoinSet::new();
     for writer in 0..WRITERS {
         let mut client = server.client().await;
+        let payload = "x".repeat(size);
         writing.spawn(async move {
             let name = format!("busy-{writer}");
             let path = format!("{ORGANIZATIONS}/{name}");
-            let object = organization(&name, &"x".repeat(1000));
+            let object = organization(&name, &payload);
             let mut object = client.post(ORGANIZATIONS, &object).await.object();
             for change in 1..changes / WRITERS {
                 object["metadata"]["annotations"]["change"] = change.to_string().into();
@@ -324,7 +327,7 @@ async fn a_watch_that_nobody_reads_costs_little_and_ends() {
     // What hyper reads of them on its own is a part of a buffer each.
     let eager = tokio::spawn(count_to_end(server.client().await.watch(&path).await, "end"));
     let before = server.resident_kib();
-    churn(&server, CHANGES).await;
+    churn(&server, CHANGES, 1000).await;
     let after = server.resident_kib();
     let mut client = server.client().await;
     client.post(ORGANIZATIONS, &organization("end", "")).await.object();
@@ -332,7 +335,7 @@ async fn a_watch_that_nobody_reads_costs_little_and_ends() {
     assert_eq!(count, CHANGES + 1, "a client that reads was not told everything");
     println!("{before} KiB before, {after} KiB after {CHANGES} changes of a kilobyte");
     // The history of all 10,000 changes and what is sent of them, once and not per client.
-    assert!(after - before < 160 << 10, "{} KiB more than before", after - before);
+    assert!(after.saturating_sub(before) < 128 << 10, "{before} KiB became {after} KiB");
     for mut watch in lazy {
         let (mut told, mut last) = (0, 0);
         // In order and without gaps as far as it goes, and then a good end.
@@ -342,11 +345,8 @@ async fn a_watch_that_nobody_reads_costs_little_and_ends() {
             last = revision;
             told += 1;
         }
-        assert!(told < CHANGES, "10,000 changes were kept for a client that does not read");
+        assert!(0 < told && told < CHANGES, "{told} of {CHANGES} changes were sent");
         // And the client can go on where it was.
-        if told == 0 {
-            continue;
-        }
         let resumed = server.client().await.watch(&format!("{path}&resourceVersion={last}")).await;
         assert_eq!(count_to_end(resumed, "end").await.0, CHANGES + 1 - told);
     }
@@ -362,8 +362,8 @@ async fn watch_client() {
     let Ok(setting) = env::var(CLIENT) else { return };
     let (port, data) = setting.split_once(' ').unwrap();
     let pki = |name: &str| read(Path::new(data).join("pki").join(name));
-    let admin = Identity::trusting(&pki("ca.crt"))
-        .with_certificate(&pki("admin.crt"), &pki("admin.key"));
+    let admin =
+        Identity::trusting(&pki("ca.crt")).with_certificate(&pki("admin.crt"), &pki("admin.key"));
     let mut last = 1;
     loop {
         let client = Client::connect(port.parse().unwrap(), &admin).await.unwrap();
@@ -397,11 +397,12 @@ async fn a_client_that_was_stopped_for_a_while() {
     let pid = other.id().unwrap();
     signal(pid, "STOP").await;
     let memory = server.resident_kib();
-    churn(&server, CHANGES).await;
+    // More than the system keeps for a connection, and more events than the server does.
+    churn(&server, CHANGES, 4000).await;
     let mut client = server.client().await;
     client.post(ORGANIZATIONS, &organization("end", "")).await.object();
     let grown = server.resident_kib().saturating_sub(memory);
-    assert!(grown < 160 << 10, "{grown} KiB more than before");
+    assert!(grown < 256 << 10, "{grown} KiB more than before");
     signal(pid, "CONT").await;
 
     let (mut count, mut watches, mut last) = (0, 1, 1);
@@ -418,6 +419,7 @@ async fn a_client_that_was_stopped_for_a_while() {
     }
     assert_eq!(count, CHANGES + 1, "the client was not told everything");
     println!("{count} events in {watches} watches");
+    assert!(watches > 1, "the server kept everything for a client that does not read");
     assert!(within("the client to end", other.wait()).await.unwrap().success());
 }
 
@@ -429,13 +431,49 @@ async fn hostile_names_are_the_fault_of_the_client() {
     client.post(ORGANIZATIONS, &organization("acme", "")).await.object();
     let long = "a".repeat(60_000);
     let names = [
-        "%2e%2e", "..", ".", "%2e", "%00", "a%00b", "%2f", "a%2fb", "..%2f..%2fetc%2fpasswd", "%5c",
-        "%ff", "%c0%ae%c0%ae", "%ed%a0%80", "%", "%zz", "%e2%80%ae", "%20", "%0d%0ax:y",
-        "%25%32%65", "A", "-", "a;b", "a?b=%ff&watch=%00", "a?labelSelector=%00", "a?limit=-1",
-        "?fieldSelector=metadata.name%3d%00", "?resourceVersion=%ff", "?resourceVersion=99999999999999999999",
-        "?resourceVersion=-1", "?continue=%ff%00", "?continue=e30", "?limit=99999999999999999999",
-        "?labelSelector=a%3d%ff", "?watch=true&resourceVersion=x", "?timeoutSeconds=-1&watch=true",
-        "?fieldSelector=%00%3d1", "?timeout=-5s", "?pretty=%ff", "\u{7f}", "*", "~", "%7b%7b7*7%7d%7d", &long,
+        "%2e%2e",
+        "..",
+        ".",
+        "%2e",
+        "%00",
+        "a%00b",
+        "%2f",
+        "a%2fb",
+        "..%2f..%2fetc%2fpasswd",
+        "%5c",
+        "%ff",
+        "%c0%ae%c0%ae",
+        "%ed%a0%80",
+        "%",
+        "%zz",
+        "%e2%80%ae",
+        "%20",
+        "%0d%0ax:y",
+        "%25%32%65",
+        "A",
+        "-",
+        "a;b",
+        "a?b=%ff&watch=%00",
+        "a?labelSelector=%00",
+        "a?limit=-1",
+        "?fieldSelector=metadata.name%3d%00",
+        "?resourceVersion=%ff",
+        "?resourceVersion=99999999999999999999",
+        "?resourceVersion=-1",
+        "?continue=%ff%00",
+        "?continue=e30",
+        "?limit=99999999999999999999",
+        "?labelSelector=a%3d%ff",
+        "?watch=true&resourceVersion=x",
+        "?timeoutSeconds=-1&watch=true",
+        "?fieldSelector=%00%3d1",
+        "?timeout=-5s",
+        "?pretty=%ff",
+        "\u{7f}",
+        "*",
+        "~",
+        "%7b%7b7*7%7d%7d",
+        &long,
     ];
     let prefixes = [
         format!("{ORGANIZATIONS}/"),
@@ -445,11 +483,12 @@ async fn hostile_names_are_the_fault_of_the_client() {
         "/apis/".to_owned(),
         "/apis/resourcemanager.miloapis.com/v1alpha1/namespaces/".to_owned(),
         "/organizations/".to_owned(),
-        "/organizations/acme/control-plane/apis/resourcemanager.miloapis.com/v1alpha1/projects/".to_owned(),
+        "/organizations/acme/control-plane/apis/resourcemanager.miloapis.com/v1alpha1/projects/"
+            .to_owned(),
         "/projects/x/control-plane/".to_owned(),
         "/openapi/v3/".to_owned(),
     ];
-    let mut answered = 0;
+    let mut sent = 0;
     for prefix in &prefixes {
         for name in &names {
             for suffix in ["", "/control-plane/apis", "/status"] {
@@ -459,45 +498,56 @@ async fn hostile_names_are_the_fault_of_the_client() {
                     if method == "DELETE" && name.starts_with('?') {
                         continue;
                     }
-                    answered += usize::from(attack(&server, &mut client, method, &path).await);
+                    attack(&server, &mut client, method, &path).await;
+                    sent += 1;
                 }
             }
         }
     }
-    println!("{answered} requests were answered, none with 5xx");
-    assert!(answered > 1000);
+    for raw in [
+        &b"/apis/\xff\xfe"[..],
+        b"/\xc0\xae\xc0\xae/",
+        b"/\xed\xa0\x80",
+        b"apis",
+        b"\x01",
+        b"/a\0b",
+    ] {
+        attack_raw(&server, "GET", raw).await;
+        attack_raw(&server, "GET", &[ORGANIZATIONS.as_bytes(), b"/", raw].concat()).await;
+    }
+    attack_raw(&server, "GET", "/a".repeat(100_000).as_bytes()).await;
+    println!("{sent} requests were answered, none with 5xx");
     let found = list(&mut client).await;
     assert_eq!(found.len(), 1, "{found:?}");
 }
 
-/// Sends a path as it is, byte for byte. Whether it was answered with a status code: a path that
-/// is none is refused by hyper, which closes the connection.
-async fn attack(server: &Server, client: &mut Client, method: &str, path: &str) -> bool {
-    let Ok(uri) = path.parse::<http::Uri>() else {
-        return attack_raw(server, method, path).await;
-    };
+/// Sends a path as it is. A path that the client's library does not take is sent by hand.
+async fn attack(server: &Server, client: &mut Client, method: &str, path: &str) {
+    if path.parse::<http::Uri>().is_err() {
+        return attack_raw(server, method, path.as_bytes()).await;
+    }
     let body = json!({});
-    let answer = async {
-        let head = client.send(method.parse().unwrap(), &uri.to_string(), Some(&body)).await?;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(head.status())
-    };
-    match within(path, answer).await {
-        Ok(status) => {
-            assert!(!status.is_server_error(), "{method} {path}: {status}");
-            // Bodies are not read; a watch would not end.
-            *client = server.client().await;
-            true
-        }
-        Err(error) => panic!("{method} {path}: {error}"),
+    let sent = within(path, client.send(method.parse().unwrap(), path, Some(&body))).await;
+    let response = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+    let (status, close) = (response.status(), response.headers().contains_key("connection"));
+    assert!(!status.is_server_error(), "{method} {path}: {status}");
+    if close || path.contains("watch=true") {
+        *client = server.client().await;
+    } else {
+        within(path, response.into_body().collect()).await.unwrap();
     }
 }
 
-async fn attack_raw(server: &Server, method: &str, path: &str) -> bool {
+async fn attack_raw(server: &Server, method: &str, path: &[u8]) {
     let mut stream = connect_tls(server.port(), &server.admin()).await.unwrap();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let after = b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let request = [method.as_bytes(), b" ", path, after].concat();
+    // It may be refused before all of it has been sent.
+    let _ = stream.write_all(&request).await;
     let mut answer = [0; 12];
-    within(path, stream.read_exact(&mut answer)).await.unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 4"), "{method} {path}: {answer:?}");
-    true
+    within("an answer", stream.read_exact(&mut answer)).await.unwrap();
+    let path = String::from_utf8_lossy(path);
+    let answer = String::from_utf8_lossy(&answer);
+    let fine = answer.starts_with("HTTP/1.1 ") && !answer.starts_with("HTTP/1.1 5");
+    assert!(fine, "{method} {path}: {answer}");
 }

@@ -210,12 +210,3 @@ pub fn read(path: impl AsRef<Path>) -> String {
     let path = path.as_ref();
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
-
-/// Says that a test does not run here; a failure where everything must run.
-pub fn skip(why: &str) {
-    assert!(
-        std::env::var("MILO_TEST_REQUIRE").as_deref() != Ok("all"),
-        "cannot run here, but MILO_TEST_REQUIRE=all: {why}"
-    );
-    println!("skipped: {why}");
-}
