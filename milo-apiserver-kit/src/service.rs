@@ -46,6 +46,8 @@ use crate::{
 };
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+/// Each of these asks to act as someone else.
+const IMPERSONATION: [&str; 3] = ["impersonate-user", "impersonate-group", "impersonate-uid"];
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache, private");
 /// How long a request may take that is not a watch, as upstream.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -177,6 +179,11 @@ impl Inner {
     }
 
     async fn authenticate(&self, parts: &Parts) -> Result<Arc<UserInfo>, StatusError> {
+        if let Some(header) = IMPERSONATION.iter().find(|name| parts.headers.contains_key(**name)) {
+            // Whoever asks to act as someone else must not act as themselves instead.
+            let why = format!("impersonation is not supported; leave out the {header} header");
+            return Err(StatusError::forbidden_path(why));
+        }
         let connection = parts.extensions.get::<ConnectionInfo>();
         let peer = connection.and_then(|connection| connection.peer.as_deref());
         let request = AuthenticationRequest::new(&parts.headers, peer);

@@ -173,9 +173,9 @@ impl Resource {
         let mut processed: Vec<Shared> = Vec::with_capacity(objects.len());
         {
             let shared: &Call<'_> = call;
-            let deletions = objects.into_iter().map(|object| {
-                self.delete_selected(shared.alone(), &selected, object, &options)
-            });
+            let deletions = objects
+                .into_iter()
+                .map(|object| self.delete_selected(shared.alone(), &selected, object, &options));
             let mut deletions = futures_util::stream::iter(deletions).buffered(AT_ONCE);
             while let Some(deleted) = deletions.next().await {
                 processed.extend(deleted?);

@@ -47,9 +47,7 @@ impl Budget {
     fn weigh(&mut self, document: &Value, operation: &PatchOperation) -> Result<(), StatusError> {
         match operation {
             PatchOperation::Add(add) => self.place(document, &add.path, &add.value),
-            PatchOperation::Replace(replace) => {
-                check_depth(&replace.path, &replace.value)
-            }
+            PatchOperation::Replace(replace) => check_depth(&replace.path, &replace.value),
             PatchOperation::Remove(remove) => self.shift(document, &remove.path),
             PatchOperation::Copy(copy) => {
                 let Ok(source) = copy.from.resolve(document) else { return Err(refused()) };
