@@ -133,9 +133,22 @@ fn apply_json_patch(document: &mut Value, patch: &json_patch::Patch) -> Result<(
                 return Err(StatusError::too_large(crate::request::body::LIMIT));
             }
         }
+        if tests_for_absence(operation, document) {
+            continue;
+        }
         json_patch::patch(document, std::slice::from_ref(operation)).map_err(|_| refuse())?;
     }
     Ok(())
+}
+
+/// Whether this is a `test` that a member is null, and the member is not there at all: upstream
+/// lets it pass, unlike the RFC, and clients add their first finalizer that way.
+fn tests_for_absence(operation: &json_patch::PatchOperation, document: &Value) -> bool {
+    let json_patch::PatchOperation::Test(test) = operation else { return false };
+    let Some((parent, member)) = test.path.split_back() else { return false };
+    let members = parent.resolve(document).ok().and_then(Value::as_object);
+    test.value.is_null()
+        && members.is_some_and(|members| !members.contains_key(member.decoded().as_ref()))
 }
 
 /// The size of a value as JSON, in bytes.
