@@ -21,7 +21,10 @@
 mod options;
 mod run;
 
-use std::process::ExitCode;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, FromArgMatches};
 
@@ -41,6 +44,7 @@ pub fn main(name: &'static str, assemble: impl FnOnce(ServerBuilder) -> ServerBu
         Err(code) => return code,
     };
     options.start_logging();
+    log_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = match runtime {
         Ok(runtime) => runtime.block_on(run(name, options, assemble)),
@@ -49,7 +53,7 @@ pub fn main(name: &'static str, assemble: impl FnOnce(ServerBuilder) -> ServerBu
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error:#}");
+            eprintln!("{name}: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }
@@ -74,4 +78,69 @@ fn parse(name: &'static str) -> Result<Options, ExitCode> {
         eprintln!("{name}: {line} (see {name} --help)");
         ExitCode::from(2)
     })
+}
+
+/// Sends what is told of a panic to the log, so that every line on stderr has the form that was
+/// asked for.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or("no text");
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+        let backtrace = backtrace.as_ref().map(tracing::field::display);
+        tracing::error!(place, backtrace, "panicked: {text}");
+    }));
+}
+
+/// An error and its causes in one line, each cause once: many of our errors tell their cause in
+/// their own words.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let text = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        // What the system says ends in its number: `Permission denied (os error 13)`.
+        let words = text.split(" (os error ").next().unwrap_or(&text);
+        if line.to_lowercase().contains(&words.to_lowercase()) {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push_str(": ");
+        }
+        line.push_str(&text);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::Error;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read x: {source}; look at it")]
+    struct Told {
+        source: io::Error,
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let missing = || io::Error::from_raw_os_error(2);
+        let system = "No such file or directory (os error 2)";
+        let plain = Error::from(missing()).context("cannot open y");
+        assert_eq!(one_line(&plain), format!("cannot open y: {system}"));
+        let told = Error::from(Told { source: missing() });
+        assert_eq!(one_line(&told), format!("cannot read x: {system}; look at it"));
+        assert_eq!(
+            one_line(&told.context("no")),
+            format!("no: cannot read x: {system}; look at it")
+        );
+        let other_words = Error::from(missing()).context("no such file or directory; make it");
+        assert_eq!(one_line(&other_words), "no such file or directory; make it");
+        assert_eq!(one_line(&Error::msg("one\n  two").context("zero")), "zero: one two");
+    }
 }

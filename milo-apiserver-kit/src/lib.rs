@@ -40,6 +40,12 @@
 //! | `cli` (feature) | Kubernetes-style flags and the main function of a server program |
 //! | `testing` (feature) | a real server on a random port, and clients for it |
 
+// The Rust in the READMEs must compile.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod authn;
 pub mod body;
 mod cache;

@@ -31,6 +31,7 @@ use tower::Service;
 use crate::{authn::PeerIdentity, body::Body, tls::Tls};
 
 pub use bind::BindError;
+pub(crate) use bind::take_port;
 use connection::{Connection, Phase};
 
 /// How long to wait after the system refused to accept, say because no file descriptor is left.
@@ -108,9 +109,7 @@ impl Listener {
     ///
     /// [`BindError`], one line that says what to do.
     pub async fn bind(address: SocketAddr, tls: Tls) -> Result<Self, BindError> {
-        let tcp =
-            TcpListener::bind(address).await.map_err(|source| BindError::new(address, source))?;
-        Ok(Self::new(tcp, tls))
+        Ok(Self::new(take_port(address).await?, tls))
     }
 
     /// Takes a port that is already bound, say by a supervisor.

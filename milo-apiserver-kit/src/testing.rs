@@ -9,7 +9,7 @@
 //! use milo_apiserver_kit::{milo_core::definition::ResourceDefinition, testing::TestServer};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn main() -> Result<(), milo_apiserver_kit::testing::Error> {
 //! let config_maps = ResourceDefinition::of_resource::<ConfigMap>()?;
 //! let server = TestServer::start(|server| server.resource(config_maps)).await?;
 //!

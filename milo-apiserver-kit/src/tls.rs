@@ -262,11 +262,13 @@ struct Text {
 }
 
 impl Text {
-    /// Several files as one text: each has been checked to be PEM when it is used.
+    /// Several files with certificates as one text.
     fn read_all(files: &[PathBuf]) -> Result<Option<Self>, TlsError> {
         let mut all: Option<Self> = None;
         for file in files {
             let text = Self::read(file)?;
+            // Each by itself: beside a good file one without certificates would not be noticed.
+            text.certificates()?;
             match &mut all {
                 Some(all) => {
                     all.origin = format!("{}, {}", all.origin, text.origin);

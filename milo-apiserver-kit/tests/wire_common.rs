@@ -1,7 +1,5 @@
 //! `spec/wire.md` section 0: what holds for every endpoint.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
-
 mod support;
 
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! `spec/wire.md` sections 1 and 7.1: discovery, the version, health, and the index.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
-
 mod support;
 
 use serde_json::{Value, json};

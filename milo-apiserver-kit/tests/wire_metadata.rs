@@ -1,7 +1,5 @@
 //! `spec/wire.md` sections 2.6, 2.7 and 2.11: the rules of metadata, deletion, and dry runs.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
-
 mod support;
 
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! `spec/wire.md` sections 2.2 to 2.5, 2.8, 2.10 and 2.11: creating, reading and replacing objects.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
-
 mod support;
 
 use serde_json::{Value, json};

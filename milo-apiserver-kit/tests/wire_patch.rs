@@ -1,7 +1,5 @@
 //! `spec/wire.md` section 3: JSON patch and merge patch.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
-
 mod support;
 
 use serde_json::{Value, json};

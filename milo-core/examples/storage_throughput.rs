@@ -4,6 +4,9 @@
 //! ```text
 //! cargo run --release -p milo-core --example storage_throughput -- [directory] [seconds]
 //! ```
+//!
+//! With zero seconds it fills the directory with a million objects if there are fewer, and says
+//! what they take in memory if there are.
 
 use std::{
     error::Error,
@@ -23,6 +26,7 @@ use milo_core::{
 
 const VALUE_BYTES: usize = 1024;
 const OBJECTS: u64 = 50_000;
+const MANY_OBJECTS: u64 = 1_000_000;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -31,26 +35,52 @@ async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let directory = arguments.next().unwrap_or_else(|| "milo-data/throughput".to_owned());
     let seconds = arguments.next().map_or(Ok(3), |text| text.parse())?;
+    if seconds == 0 {
+        return measure_memory(&directory).await;
+    }
     let period = Duration::from_secs(seconds);
-
     println!("memory engine");
     measure(&(Arc::new(Memory::new()) as Arc<dyn Storage>), period).await?;
-
     println!("embedded engine in {directory}");
-    measure(&(Arc::new(Embedded::open(&directory)?) as Arc<dyn Storage>), period).await?;
+    measure(&(Arc::new(Embedded::open(&directory)?) as Arc<dyn Storage>), period).await
+}
 
+async fn measure_memory(directory: &str) -> Result<(), Failure> {
     let before = resident_bytes();
     let start = Instant::now();
-    let storage = Embedded::open(&directory)?;
+    let storage = Embedded::open(directory)?;
     let objects = storage.list(&KeyRange::all(), ListOptions::default().limit(0)).await?.remaining;
     println!("opened in {:?} with {objects} objects", start.elapsed());
+    if objects < MANY_OBJECTS {
+        return fill(&storage).await;
+    }
     if let (Some(before), Some(after)) = (before, resident_bytes()) {
-        let each = after.saturating_sub(before) / objects.max(1);
-        println!(
-            "resident memory grew by {each} bytes per object of {VALUE_BYTES}, history and page cache included"
-        );
+        let each = after.saturating_sub(before) / objects;
+        println!("{each} bytes per object of {VALUE_BYTES}, with redb's page cache");
     }
     Ok(())
+}
+
+async fn fill(storage: &Embedded) -> Result<(), Failure> {
+    for batch in 0..MANY_OBJECTS / 500 {
+        let mut transaction = Transaction::new();
+        for number in batch * 500..(batch + 1) * 500 {
+            transaction = transaction.put(key(number)?, value());
+        }
+        storage.commit(transaction).await?;
+    }
+    storage.compact(storage.revision().await?).await?;
+    Ok(())
+}
+
+fn key(number: u64) -> Result<Key, Failure> {
+    let widgets = GroupResource::new("demo.example.com", "widgets");
+    let namespace = format!("ns-{}", number % 100);
+    Ok(Key::object(&widgets, &Scope::Platform, &namespace, &format!("object-{number}"))?)
+}
+
+fn value() -> Bytes {
+    Bytes::from(vec![b'x'; VALUE_BYTES])
 }
 
 async fn measure(storage: &Arc<dyn Storage>, period: Duration) -> Result<(), Failure> {
@@ -98,13 +128,10 @@ async fn write_until(
     next: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 ) -> Result<Vec<Duration>, Failure> {
-    let widgets = GroupResource::new("demo.example.com", "widgets");
     let mut times = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let number = next.fetch_add(1, Ordering::Relaxed).wrapping_mul(7919) % OBJECTS;
-        let namespace = format!("ns-{}", number % 100);
-        let key = Key::object(&widgets, &Scope::Platform, &namespace, &format!("object-{number}"))?;
-        let value = Bytes::from(vec![b'x'; VALUE_BYTES]);
+        let (key, value) = (key(number)?, value());
         let start = Instant::now();
         storage.commit(Transaction::new().put(key, value)).await?;
         times.push(start.elapsed());

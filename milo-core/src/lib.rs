@@ -17,6 +17,11 @@
 //! | [`storage`] | the storage trait and its engines |
 //! | [`resourcemanager`] | the hierarchy kinds: Organization, Project, memberships, suspensions |
 
+// The Rust in the README must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod admission;
 pub mod authorization;
 pub mod conditions;

@@ -1,4 +1,9 @@
 //! Pruning, defaulting, and documents that do not compile.
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    reason = "helpers of tests take what reads best, and say what they expect by unwrapping"
+)]
 
 use milo_core::{object::Object, schema::Schema};
 use serde_json::{Value, json};

@@ -1,4 +1,8 @@
 //! What holds for every object and every document.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests take what reads best, and say what they expect by unwrapping"
+)]
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,9 @@
 //! CEL rules: `x-kubernetes-validations`.
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    reason = "helpers of tests take what reads best, and say what they expect by unwrapping"
+)]
 
 use milo_core::{object::Object, schema::Schema, status::FieldError};
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! The contract of `milo_core::storage`, kept by every engine.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
+
 mod storage_support;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -66,14 +68,19 @@ cases!(
     pings,
 );
 
+/// The revision of the commit of this number, counted from one.
+fn nth(number: u64) -> Revision {
+    Revision::new(Revision::FIRST.get() + number)
+}
+
 async fn creates_and_gets(storage: Engine) {
     let (a, b) = (key("ns", "a"), key("ns", "b"));
-    assert_eq!(storage.revision().await.unwrap(), Revision::ZERO);
+    assert_eq!(storage.revision().await.unwrap(), Revision::FIRST);
     assert_eq!(storage.get(&a).await.unwrap(), None);
     let first = commit(&*storage, create(&a, "1")).await;
-    assert_eq!(first, Revision::new(1));
+    assert_eq!(first, Revision::FIRST.next());
     let second = commit(&*storage, create(&b, "2")).await;
-    assert_eq!(second, Revision::new(2));
+    assert_eq!(second, first.next());
     assert_eq!(storage.get(&a).await.unwrap(), Some(record(&a, first, "1")));
     assert_eq!(storage.get(&b).await.unwrap(), Some(record(&b, second, "2")));
     let third = commit(&*storage, put(&a, "")).await;
@@ -130,7 +137,7 @@ async fn conflicts_tell_the_current_record(storage: Engine) {
 
 async fn transactions_without_operations(storage: Engine) {
     let a = key("ns", "a");
-    assert_eq!(commit(&*storage, Transaction::new()).await, Revision::ZERO);
+    assert_eq!(commit(&*storage, Transaction::new()).await, Revision::FIRST);
     let first = commit(&*storage, put(&a, "1")).await;
     let check = Transaction::new().require(Precondition::RevisionIs(a.clone(), first));
     assert_eq!(commit(&*storage, check).await, first);
@@ -149,7 +156,7 @@ async fn refuses_what_is_too_large_or_twice(storage: Engine) {
     ));
     let twice = storage.commit(put(&a, "1").delete(a.clone())).await;
     assert!(matches!(twice, Err(CommitError::DuplicateKey(key)) if key == a));
-    assert_eq!(storage.revision().await.unwrap(), Revision::ZERO);
+    assert_eq!(storage.revision().await.unwrap(), Revision::FIRST);
 }
 
 async fn takes_the_largest_value(storage: Engine) {
@@ -168,7 +175,7 @@ async fn lists_in_pages_at_one_revision(storage: Engine) {
     let range = namespace("ns");
     let first = storage.list(&range, all().limit(4)).await.unwrap();
     assert_eq!((names(&first), first.remaining), (vec!["0", "1", "2", "3"], 6));
-    assert_eq!(first.revision, Revision::new(10));
+    assert_eq!(first.revision, nth(10));
     // What happens between two pages does not show.
     commit(&*storage, delete(&key("ns", "5"))).await;
     commit(&*storage, put(&key("ns", "6"), "2")).await;
@@ -182,7 +189,7 @@ async fn lists_in_pages_at_one_revision(storage: Engine) {
     let second = storage.list(&rest(&first), at).await.unwrap();
     assert_eq!((names(&second), second.remaining), (vec!["4", "5", "6", "7"], 2));
     assert_eq!(second.revision, first.revision);
-    assert_eq!(second.records[2], record(&key("ns", "6"), Revision::new(7), "1"));
+    assert_eq!(second.records[2], record(&key("ns", "6"), nth(7), "1"));
     let third = storage.list(&rest(&second), at).await.unwrap();
     assert_eq!((names(&third), third.remaining), (vec!["8", "9"], 0));
     let none = storage.list(&range, all().limit(0)).await.unwrap();
@@ -197,14 +204,14 @@ async fn ranges_end_at_segments(storage: Engine) {
         commit(&*storage, put(key, "1")).await;
     }
     let found = storage.list(&namespace("a"), all()).await.unwrap();
-    assert_eq!(found.records, [record(&keys[0], Revision::new(1), "1")]);
+    assert_eq!(found.records, [record(&keys[0], nth(1), "1")]);
     let one = storage.list(&KeyRange::key(&keys[1]), all()).await.unwrap();
-    assert_eq!(one.records, [record(&keys[1], Revision::new(2), "1")]);
+    assert_eq!(one.records, [record(&keys[1], nth(2), "1")]);
     let everything = storage.list(&KeyRange::all(), all()).await.unwrap();
     assert_eq!(everything.records.len(), 4);
     assert!(everything.records.is_sorted_by(|a, b| a.key < b.key));
     let nothing = storage.list(&namespace("c"), all()).await.unwrap();
-    assert_eq!((nothing.records.len(), nothing.revision), (0, Revision::new(4)));
+    assert_eq!((nothing.records.len(), nothing.revision), (0, nth(4)));
 }
 
 async fn lists_the_past(storage: Engine) {
@@ -365,10 +372,10 @@ async fn replays_long_histories_while_writing(storage: Engine) {
     };
     let mut readers = Vec::new();
     for after in [0, 1, 70, 150] {
-        let watch = storage.watch(&namespace("ns"), Revision::new(after)).await.unwrap();
+        let watch = storage.watch(&namespace("ns"), nth(after)).await.unwrap();
         readers.push(tokio::spawn(async move {
-            let last = Revision::new((BEFORE / 20 + AFTER) as u64);
-            let events = events_until_quietly(watch, Revision::new(after), last).await;
+            let last = nth((BEFORE / 20 + AFTER) as u64);
+            let events = events_until_quietly(watch, nth(after), last).await;
             assert_eq!(events.len(), BEFORE - usize::try_from(after).unwrap() * 20 + AFTER);
             let distinct: BTreeSet<_> =
                 events.iter().map(|event| (event.revision(), event.key().clone())).collect();
@@ -397,7 +404,7 @@ async fn tells_progress(storage: Engine) {
     let mut idle = storage.watch(&namespace("idle"), Revision::ZERO).await.unwrap();
     idle.request_progress();
     let batch = next(&mut idle).await;
-    assert_eq!((batch.events.len(), batch.revision), (0, Revision::ZERO));
+    assert_eq!((batch.events.len(), batch.revision), (0, Revision::FIRST));
     let mut last = Revision::ZERO;
     for number in 0..5 {
         last = commit(&*storage, put(&key("busy", "a"), &number.to_string())).await;
@@ -412,20 +419,20 @@ async fn tells_progress(storage: Engine) {
 }
 
 async fn tells_progress_once_when_nothing_changed(storage: Engine) {
-    let mut watch = storage.watch(&namespace("ns"), Revision::ZERO).await.unwrap();
+    let mut watch = storage.watch(&namespace("ns"), Revision::FIRST).await.unwrap();
     for _ in 0..10_000 {
         watch.request_progress();
     }
     let first = commit(&*storage, put(&key("ns", "a"), "1")).await;
-    assert_eq!(next(&mut watch).await.revision, Revision::ZERO);
+    assert_eq!(next(&mut watch).await.revision, Revision::FIRST);
     assert_eq!(next(&mut watch).await.revision, first);
 }
 
 async fn cuts_off_slow_watchers(storage: Engine) {
     let a = key("ns", "a");
-    let mut slow = storage.watch(&namespace("ns"), Revision::ZERO).await.unwrap();
-    let mut quick = storage.watch(&namespace("ns"), Revision::ZERO).await.unwrap();
-    let (mut read, mut told) = (0, Revision::ZERO);
+    let mut slow = storage.watch(&namespace("ns"), Revision::FIRST).await.unwrap();
+    let mut quick = storage.watch(&namespace("ns"), Revision::FIRST).await.unwrap();
+    let (mut read, mut told) = (0, Revision::FIRST);
     for number in 0..1500 {
         commit(&*storage, put(&a, &number.to_string())).await;
         read += next(&mut quick).await.events.len();
@@ -443,9 +450,9 @@ async fn cuts_off_slow_watchers(storage: Engine) {
     assert!(matches!(error, WatchError::Lagged), "{error:?}");
     assert!(soon(slow.next()).await.is_none());
     let mut resumed = storage.watch(&namespace("ns"), told).await.unwrap();
-    let missed = events_until(&mut resumed, told, Revision::new(1500)).await;
+    let missed = events_until(&mut resumed, told, nth(1500)).await;
     assert_eq!(missed.first().unwrap().revision(), told.next());
-    assert_eq!(missed.len() as u64, 1500 - told.get());
+    assert_eq!(missed.len() as u64, nth(1500).get() - told.get());
 }
 
 async fn watches_that_cannot_start(storage: Engine) {
@@ -479,13 +486,13 @@ async fn acknowledged_commits_are_seen(storage: Engine) {
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(storage.revision().await.unwrap(), Revision::new(800));
+    assert_eq!(storage.revision().await.unwrap(), nth(800));
 }
 
 async fn concurrent_updates_lose_nothing(storage: Engine) {
     let counter = key("ns", "counter");
-    commit(&*storage, create(&counter, "0")).await;
-    let mut watch = storage.watch(&namespace("ns"), Revision::new(1)).await.unwrap();
+    let created = commit(&*storage, create(&counter, "0")).await;
+    let mut watch = storage.watch(&namespace("ns"), created).await.unwrap();
     let mut tasks = Vec::new();
     for _ in 0..8 {
         let (storage, counter) = (storage.clone(), counter.clone());
@@ -515,8 +522,8 @@ async fn concurrent_updates_lose_nothing(storage: Engine) {
         task.await.unwrap();
     }
     let last = storage.get(&counter).await.unwrap().unwrap();
-    assert_eq!(last, record(&counter, Revision::new(321), "320"));
-    let events = events_until(&mut watch, Revision::new(1), last.revision).await;
+    assert_eq!(last, record(&counter, nth(321), "320"));
+    let events = events_until(&mut watch, created, last.revision).await;
     assert_eq!(events.len(), 320);
 }
 
@@ -559,9 +566,10 @@ async fn dropped_commits_do_no_harm(storage: Engine) {
     }
     let last = commit(&*storage, put(&key("ns", "last"), "1")).await;
     let events = events_until(&mut watch, Revision::ZERO, last).await;
-    assert_eq!(events.len() as u64, last.get());
+    let committed = last.get() - Revision::FIRST.get();
+    assert_eq!(events.len() as u64, committed);
     let page = storage.list(&namespace("ns"), all()).await.unwrap();
-    assert_eq!(page.records.len() as u64, last.get());
+    assert_eq!(page.records.len() as u64, committed);
 }
 
 /// Polls once and drops the rest.

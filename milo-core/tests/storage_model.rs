@@ -1,5 +1,7 @@
 //! Random histories, compared with a naive model: one full snapshot per revision.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
+
 mod storage_support;
 
 use std::collections::BTreeMap;
@@ -60,7 +62,9 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        Self { states: vec![State::new()], events: vec![Vec::new()], floor: 0 }
+        // Revisions 0 and 1 are both the empty store.
+        let (states, events) = (vec![State::new(); 2], vec![Vec::new(); 2]);
+        Self { states, events, floor: 0 }
     }
 
     fn current(&self) -> &State {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use milo_apiserver_kit::ServerBuilder;
+
 fn main() -> ExitCode {
-    milo_apiserver_kit::cli::main("resourcemanager", |server| server.hierarchy())
+    milo_apiserver_kit::cli::main("resourcemanager", ServerBuilder::hierarchy)
 }

@@ -16,7 +16,7 @@ use crate::{
     Server, ServerBuilder,
     authn::{StaticTokens, Union},
     kubeconfig::Kubeconfig,
-    listener::Listener,
+    listener::{self, Listener},
     pki::{Pki, serving_names},
     tls::{Tls, TlsFiles},
 };
@@ -32,14 +32,16 @@ pub async fn run(
     assemble: impl FnOnce(ServerBuilder) -> ServerBuilder,
 ) -> anyhow::Result<()> {
     let mut stop = Signals::new()?;
-    let pki = open_pki(&options)?;
+    // What cannot work fails before anything is written: a second start finds the port or the
+    // storage taken, and so does not renew the certificates of the first.
     let authenticators = authenticators(&options)?;
-    let tls = tls(&options, &pki)?;
-    // The port is taken first: a second start fails here, before it touches the data.
     let address = SocketAddr::new(options.bind_address, options.secure_port);
-    let listener = Listener::bind(address, tls).await?;
-    let address = listener.local_addr().context("the port cannot be told")?;
+    let port = listener::take_port(address).await?;
+    let address = port.local_addr().context("the port cannot be told")?;
+    make_private(&options.data_dir)?;
     let storage = open_storage(&options).await?;
+    let pki = open_pki(&options)?;
+    let listener = Listener::new(port, tls(&options, &pki)?);
     let builder = Server::builder_on(storage).authenticators(authenticators);
     let server = assemble(builder).build().await?;
     let kubeconfig = write_kubeconfig(name, &options, &pki, address)?;
@@ -52,7 +54,6 @@ pub async fn run(
 
 fn open_pki(options: &Options) -> anyhow::Result<Pki> {
     let names = serving_names(options.bind_address, &[]);
-    make_private(&options.data_dir)?;
     Ok(Pki::open(options.data_dir.join("pki"), &names)?)
 }
 
@@ -152,8 +153,10 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
         tracing::info!("stopping: open requests may finish; signal again to stop at once");
+        // Listened for from here on: the task may begin late.
+        let again = Self::new();
         tokio::spawn(async {
-            if let Ok(mut again) = Self::new() {
+            if let Ok(mut again) = again {
                 tokio::select! {
                     _ = again.terminate.recv() => {}
                     _ = again.interrupt.recv() => {}

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::CustomResource;
-use milo_core::{definition::ResourceDefinition, scope::ScopeKind};
+use milo_core::{
+    definition::{ResourceDefinition, View},
+    scope::ScopeKind,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +50,9 @@ pub(crate) fn widgets() -> ServedResource {
 
 /// Gadgets, at home on the platform and seen from organizations.
 pub(crate) fn gadgets() -> ServedResource {
-    complete(ResourceDefinition::of::<Gadget>().unwrap().served_in(ScopeKind::Organization))
+    let view = View::Label("demo.example.com/organization".to_owned());
+    let definition = ResourceDefinition::of::<Gadget>().unwrap();
+    complete(definition.seen_from(ScopeKind::Organization, view))
 }
 
 /// A kind of the core group.

@@ -7,6 +7,13 @@ use std::{
     net::SocketAddr,
 };
 
+use tokio::net::TcpListener;
+
+/// Takes a port, for TLS to be spoken on it later. Until then callers wait.
+pub(crate) async fn take_port(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { address, source })
+}
+
 /// A port that cannot be bound. Its text is one line, for the person who started the server.
 #[derive(Debug)]
 pub struct BindError {
@@ -15,10 +22,6 @@ pub struct BindError {
 }
 
 impl BindError {
-    pub(super) fn new(address: SocketAddr, source: io::Error) -> Self {
-        Self { address, source }
-    }
-
     /// The address that was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -75,7 +78,8 @@ mod tests {
             ),
         ];
         for (kind, text) in table {
-            let error = BindError::new(([127, 0, 0, 1], 6443).into(), kind.into());
+            let address = ([127, 0, 0, 1], 6443).into();
+            let error = BindError { address, source: kind.into() };
             assert_eq!(error.to_string(), text);
         }
     }

@@ -48,6 +48,7 @@ impl Resource {
         meta::validate_shape(&object).map_err(|text| self.unhandled(&object, &text))?;
         let mut problems: Vec<String> = meta::unknown_fields(&object);
         meta::prune_unknown_fields(&mut object);
+        drop_empty_metadata(&mut object);
         problems.extend(self.definition.schema().prune(&mut object));
         for path in &mut problems {
             *path = format!("unknown field {path:?}");
@@ -93,6 +94,18 @@ impl Resource {
             self.definition.kind(),
         ))
     }
+}
+
+/// Metadata that says nothing is left out, as upstream: the last label that a patch takes away
+/// leaves no empty map behind, and an empty list is no change.
+fn drop_empty_metadata(object: &mut Object) {
+    object.metadata_mut().retain(|_, value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(entries) => !entries.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    });
 }
 
 /// The first bytes of a body, as upstream shows them.

@@ -109,11 +109,11 @@ fn selected_name(query: &Query<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn parse(method: Method, url: &str) -> (String, String) {
+    fn parse(method: &Method, url: &str) -> (String, String) {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let path = RequestPath::parse(path).unwrap();
         let query = Query::parse(Some(query));
-        let info = RequestInfo::parse(&method, &path, &query);
+        let info = RequestInfo::parse(method, &path, &query);
         let target = match info.target {
             Target::Path => "path".to_owned(),
             Target::Resource(t) => {
@@ -162,7 +162,7 @@ mod tests {
             (Method::GET, "/api/v1/namespaces/n/pods", "list", "|v1|n|pods|||"),
             (Method::OPTIONS, "/apis/g/v1/widgets", "options", "g|v1||widgets|||"),
         ] {
-            assert_eq!(parse(method, url), (verb.to_owned(), target.to_owned()), "{url}");
+            assert_eq!(parse(&method, url), (verb.to_owned(), target.to_owned()), "{url}");
         }
     }
 }

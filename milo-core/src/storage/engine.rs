@@ -9,6 +9,7 @@ use tokio::{sync::mpsc, task};
 
 use super::{
     Cause, ListOptions, Page, ReadError, Record, Revision, Watch, WatchError,
+    chunks::Entry,
     history::{self, Snapshot},
     index::{Index, Position},
     plan::Plan,
@@ -64,7 +65,7 @@ impl<V: Values> Engine<V> {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Record> {
-        self.index.read().get(key).map(|entry| entry.record())
+        self.index.read().get(key).map(Entry::record)
     }
 
     pub(super) async fn list(

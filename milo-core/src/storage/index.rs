@@ -116,11 +116,6 @@ impl Default for Index {
 }
 
 impl Index {
-    /// An empty one, to be filled by [`Index::restore`].
-    pub(super) fn with_floor(floor: Revision) -> Self {
-        Self { revision: floor.max(Revision::FIRST), floor, ..Self::default() }
-    }
-
     pub(super) fn revision(&self) -> Revision {
         self.revision
     }
@@ -160,6 +155,42 @@ impl Index {
         }
     }
 
+    /// Kept changes after a position, in commit order.
+    pub(super) fn changes_after(&self, after: Position) -> impl Iterator<Item = &Change> {
+        let start = self.changes.partition_point(|change| change.position() <= after);
+        self.changes.range(start..)
+    }
+
+    /// Raises the floor, never beyond the newest revision. Returns whether it moved.
+    pub(super) fn raise_floor(&mut self, floor: Revision) -> bool {
+        let floor = floor.min(self.revision);
+        let moved = floor > self.floor;
+        self.floor = self.floor.max(floor);
+        moved
+    }
+
+    /// The first changes at or below the floor.
+    pub(super) fn expired(&self, limit: usize) -> impl Iterator<Item = &Change> {
+        self.changes.iter().take(limit).take_while(|change| change.revision <= self.floor)
+    }
+
+    /// Drops the first changes, whose old values were erased.
+    pub(super) fn forget(&mut self, count: usize) {
+        self.changes.drain(..count.min(self.changes.len()));
+        if self.changes.is_empty() {
+            self.changes.shrink_to(1024);
+        }
+    }
+}
+
+/// What an engine needs that keeps a log on disk.
+#[cfg(feature = "embedded")]
+impl Index {
+    /// An empty one, to be filled by [`Index::restore`].
+    pub(super) fn with_floor(floor: Revision) -> Self {
+        Self { revision: floor.max(Revision::FIRST), floor, ..Self::default() }
+    }
+
     /// Takes in a logged change when a store is opened. Returns false when it does not fit to
     /// what came before.
     pub(super) fn restore(
@@ -191,40 +222,13 @@ impl Index {
         self.revision = self.revision.max(revision);
     }
 
-    /// Kept changes after a position, in commit order.
-    pub(super) fn changes_after(&self, after: Position) -> impl Iterator<Item = &Change> {
-        let start = self.changes.partition_point(|change| change.position() <= after);
-        self.changes.range(start..)
-    }
-
     /// Whether any change is kept, be it only for its old value to be erased.
     pub(super) fn has_changes(&self) -> bool {
         !self.changes.is_empty()
     }
 
-    /// Raises the floor, never beyond the newest revision. Returns whether it moved.
-    pub(super) fn raise_floor(&mut self, floor: Revision) -> bool {
-        let floor = floor.min(self.revision);
-        let moved = floor > self.floor;
-        self.floor = self.floor.max(floor);
-        moved
-    }
-
     /// Whether raising the floor so far would let anything be erased.
     pub(super) fn has_changes_until(&self, floor: Revision) -> bool {
         self.changes.front().is_some_and(|change| change.revision <= floor)
-    }
-
-    /// The first changes at or below the floor.
-    pub(super) fn expired(&self, limit: usize) -> impl Iterator<Item = &Change> {
-        self.changes.iter().take(limit).take_while(|change| change.revision <= self.floor)
-    }
-
-    /// Drops the first changes, whose old values were erased.
-    pub(super) fn forget(&mut self, count: usize) {
-        self.changes.drain(..count.min(self.changes.len()));
-        if self.changes.is_empty() {
-            self.changes.shrink_to(1024);
-        }
     }
 }

@@ -124,11 +124,12 @@ impl Hub {
     }
 
     /// Ends all watches.
+    #[cfg(feature = "embedded")]
     pub(super) fn close(&self) {
         self.inner.lock().watchers.clear();
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "embedded"))]
     pub(super) fn watchers(&self) -> usize {
         self.inner.lock().watchers.len()
     }

@@ -235,12 +235,12 @@ pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-/// The newest revision in the log.
+/// The newest revision in the log; that of an empty store when nothing is in it.
 pub(super) fn last_revision(database: &impl ReadableDatabase) -> Result<Revision, redb::Error> {
     let transaction = database.begin_read()?;
     let noted = transaction.open_table(META)?.get(META_LAST)?.map_or(0, |number| number.value());
     let logged = transaction.open_table(LOG)?.last()?.map_or(0, |(key, _)| key.value().0);
-    Ok(Revision::new(noted.max(logged)))
+    Ok(Revision::new(noted.max(logged)).max(Revision::FIRST))
 }
 
 /// Rebuilds the state from the log.

@@ -12,8 +12,11 @@
 //! transaction, waits for the disk, makes them visible, and only then answers. No timer delays a
 //! lone commit, and many commits at once share the cost of one.
 
+#[cfg(test)]
+mod faults;
 mod log;
 mod open;
+mod rehearsal;
 mod row;
 mod writer;
 
@@ -100,8 +103,8 @@ impl EmbeddedBuilder {
         self
     }
 
-    /// Opens the directory and reads what is in it. Blocks for as long as that takes: about a
-    /// second per gigabyte.
+    /// Opens the directory, checks and reads what is in it. Blocks for as long as that takes: some
+    /// seconds per gigabyte, so call it before serving, or where blocking is allowed.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -142,8 +145,7 @@ impl Embedded {
         EmbeddedBuilder::default()
     }
 
-    /// Asks the writer and waits for its answer. `None` when it is not there to answer; `sent`
-    /// tells whether it has been asked.
+    /// Asks the writer, and returns where its answer will come. None when it has stopped.
     fn ask<T>(
         &self,
         intent: impl FnOnce(oneshot::Sender<T>) -> Intent,

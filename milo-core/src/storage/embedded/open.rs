@@ -4,12 +4,16 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read},
+    panic,
     path::{Path, PathBuf},
 };
 
-use redb::{Database, DatabaseError, ReadOnlyDatabase};
+use redb::{Database, DatabaseError};
 
-use super::log::{self, FORMAT, LoadError, Log};
+use super::{
+    log::{self, FORMAT, LoadError, Log},
+    rehearsal::Rehearsal,
+};
 use crate::storage::index::Index;
 
 /// The data.
@@ -179,7 +183,7 @@ fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the state, from the file opened for reading only if it can be, so that a file that is
+/// Reads the state and opens the file for writing. All is rehearsed first, so that a file that is
 /// refused is not touched.
 fn read(
     file: &Path,
@@ -188,25 +192,37 @@ fn read(
     if !is_redb(file).map_err(|cause| unavailable(file, cause.into()))? {
         return Err(OpenError::Foreign { file: file.to_owned() });
     }
-    let refused = |error| refusal(file, error);
-    let mut builder = redb::Builder::new();
-    let reader = builder.set_cache_size(CACHE_BYTES).open_read_only(file);
-    let index = match reader {
-        Ok(reader) => Some(load_checked(&reader, file)?),
-        // Left by a crash in a state that only opening for writing mends.
-        Err(DatabaseError::RepairAborted) => None,
-        Err(error) => return Err(refused(error.into())),
-    };
-    let database = open_file(file).map_err(|error| refused(error.into()))?;
-    let index = match index {
-        Some(index) => index,
-        None => log::load(&database).map_err(|error| load_refusal(file, error))?,
-    };
+    // redb checks sums, but some damage makes it panic all the same.
+    let index = panic::catch_unwind(|| rehearse(file)).unwrap_or_else(|_| {
+        let cause = "redb cannot make sense of it".to_owned();
+        Err(OpenError::Damaged { file: file.to_owned(), cause })
+    })?;
+    let opened = open_file(file).map_err(redb::Error::from).and_then(|database| {
+        let last = log::last_revision(&database)?;
+        Ok((database, last))
+    });
+    let (database, last) = opened.map_err(|error| refusal(file, error))?;
+    if last != index.revision() {
+        let cause = format!("it ends at revision {last} instead of {}", index.revision());
+        return Err(OpenError::Damaged { file: file.to_owned(), cause });
+    }
     Ok((index, database))
 }
 
-fn load_checked(reader: &ReadOnlyDatabase, file: &Path) -> Result<Index, OpenError> {
-    log::load(reader).map_err(|error| load_refusal(file, error))
+/// Opens, checks and reads the file without changing it.
+fn rehearse(file: &Path) -> Result<Index, OpenError> {
+    let refused = |error| refusal(file, error);
+    let backend = Rehearsal::open(file).map_err(|cause| unavailable(file, cause.into()))?;
+    let mut database = redb::Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(backend)
+        .map_err(|error| refused(error.into()))?;
+    let index = log::load(&database).map_err(|error| load_refusal(file, error))?;
+    // After the state: of a foreign file only its tables are looked at.
+    match database.check_integrity().map_err(|error| refused(error.into()))? {
+        true => Ok(index),
+        false => Err(refused(redb::Error::Corrupted("its checksums do not fit".to_owned()))),
+    }
 }
 
 fn is_redb(file: &Path) -> io::Result<bool> {

@@ -47,6 +47,8 @@ pub(super) struct Writer {
     broken: Option<Broken>,
     /// A floor that is not in the file yet.
     floor_moved: bool,
+    /// How many transactions the last batch had.
+    expected: usize,
 }
 
 #[derive(Debug)]
@@ -143,7 +145,7 @@ impl Writer {
         mut retention: Retention,
     ) -> Self {
         retention.observe(Instant::now(), engine.revision());
-        Self { intents, engine, retention, broken: None, floor_moved: false }
+        Self { intents, engine, retention, broken: None, floor_moved: false, expected: 0 }
     }
 
     /// Works until nobody can send intents any more.
@@ -183,13 +185,8 @@ impl Writer {
 
     /// Handles an intent together with all that arrived while the last ones were handled.
     fn work(&mut self, first: Intent) {
-        let mut batch = Batch::default();
-        batch.add(first);
-        while !batch.is_full()
-            && let Ok(intent) = self.intents.try_recv()
-        {
-            batch.add(intent);
-        }
+        let batch = self.gather(first);
+        self.expected = batch.commits.len();
         if !batch.commits.is_empty() {
             self.commit(batch.commits);
         }
@@ -198,6 +195,29 @@ impl Writer {
         reply_all(batch.compactions, &compacted);
         if !batch.pings.is_empty() {
             reply_all(batch.pings, &self.recover());
+        }
+    }
+
+    /// Takes what has arrived. Those who were just answered may be about to ask again: as long as
+    /// more come in, and fewer have come than the last time, they get the processor first. So
+    /// many writers do not fall into two groups that wait for each other's writes.
+    fn gather(&self, first: Intent) -> Batch {
+        let mut batch = Batch::default();
+        batch.add(first);
+        let mut quiet = 0;
+        loop {
+            let before = batch.commits.len();
+            while !batch.is_full()
+                && let Ok(intent) = self.intents.try_recv()
+            {
+                batch.add(intent);
+            }
+            let grew = batch.commits.len() > before;
+            quiet = if grew { 0 } else { quiet + 1 };
+            if batch.is_full() || batch.commits.len() >= self.expected || quiet > 2 {
+                return batch;
+            }
+            std::thread::yield_now();
         }
     }
 
