@@ -296,7 +296,12 @@ impl Inner {
             }
         };
         let answered = tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            let text = "request did not complete within the allotted timeout";
+            let text = match attributes.verb.is_write() && limit == WRITE_TIMEOUT {
+                true => {
+                    "request did not complete within requested timeout - context deadline exceeded"
+                }
+                false => "request did not complete within the allotted timeout",
+            };
             Err(StatusError::timeout(text, Duration::ZERO))
         });
         let mut response = answered.unwrap_or_else(|error| respond::error(&error));

@@ -1,7 +1,5 @@
 //! `spec/wire.md` sections 4.1 to 4.4: selectors, lists, their freshness and their pages.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
-
 mod support;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

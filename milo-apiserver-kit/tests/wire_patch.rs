@@ -29,10 +29,18 @@ async fn json_patches() {
         {"op": "remove", "path": "/metadata/finalizers/0"},
     ]);
     let patched = wire.json_patch("organizations/a", &patch).await.ok();
+    let absent = json!([
+        {"op": "test", "path": "/metadata/labels", "value": null},
+        {"op": "test", "path": "/metadata/annotations/none", "value": null},
+    ]);
+    let same = wire.json_patch("organizations/a", &absent).await.ok();
+    assert_eq!(same, patched, "3.2: null is the same as absent, as kube-rs relies on");
     assert_eq!(patched["metadata"]["annotations"], json!({"c.d": "3", "x": "1", "y": "1"}), "3.2");
     assert_eq!(patched["metadata"]["finalizers"], json!(["e.com/3", "e.com/2", "e.com/4"]), "3.2");
     for patch in [
         json!([{"op": "test", "path": "/metadata/annotations/x", "value": "2"}]),
+        json!([{"op": "test", "path": "/metadata/annotations/x", "value": null}]),
+        json!([{"op": "test", "path": "/metadata/none/deep", "value": null}]),
         json!([{"op": "remove", "path": "/metadata/annotations/none"}]),
         json!([{"op": "replace", "path": "/metadata/none", "value": 1}]),
         json!([{"op": "add", "path": "/metadata/none/deep", "value": 1}]),
