@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -20,6 +21,8 @@ use crate::{
     pki::{Pki, serving_names},
     tls::{Tls, TlsFiles},
 };
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs a server with these options until SIGTERM or SIGINT.
 ///
@@ -47,9 +50,31 @@ pub async fn run(
     let kubeconfig = write_kubeconfig(name, &options, &pki, address)?;
     tracing::info!(%address, storage = ?options.storage, "serving");
     print_next_steps(&kubeconfig, &server);
+    let renewal = tokio::spawn(renew_daily(name.to_owned(), options, address));
     server.serve(listener, stop.wait()).await;
+    renewal.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Renews the certificates of a long-running server before they expire; the listener follows their
+/// files.
+async fn renew_daily(name: String, options: Options, address: SocketAddr) {
+    let mut days = tokio::time::interval(DAY);
+    days.tick().await;
+    loop {
+        days.tick().await;
+        let (name, options) = (name.clone(), options.clone());
+        let renewed = tokio::task::spawn_blocking(move || {
+            let pki = open_pki(&options)?;
+            write_kubeconfig(&name, &options, &pki, address)
+        });
+        match renewed.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!("certificates cannot be renewed: {error:#}"),
+            Err(error) => tracing::error!(%error, "certificates cannot be renewed"),
+        }
+    }
 }
 
 fn open_pki(options: &Options) -> anyhow::Result<Pki> {
