@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn chunks(count: usize) -> Body {
-        Body::stream(stream::iter(vec![Ok(Bytes::from("0123456789")); count]))
+        Body::stream(stream::iter((0..count).map(|_| Ok(Bytes::from("0123456789")))))
     }
 
     #[tokio::test(start_paused = true)]
