@@ -3,8 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
 
 use std::{
-    convert::Infallible, error::Error, fs, future::pending, io, net::SocketAddr, path::Path,
-    sync::Arc, time::Duration,
+    convert::Infallible,
+    error::Error,
+    fs,
+    future::pending,
+    io,
+    net::SocketAddr,
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,7 +36,7 @@ use milo_core::storage::Memory;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{Notify, oneshot},
     task::JoinHandle,
@@ -654,7 +663,7 @@ async fn leave_unread(server: &TestServer, connector: &TlsConnector, path: &str)
     let mut client = Client::open(connector, server.address).await.unwrap();
     let unread = client.send(path).await.unwrap();
     let freed = timeout(SOON, server.signals.freed.notified()).await;
-    freed.unwrap_or_else(|_| panic!("{path} is held for a client that does not read"));
+    assert!(freed.is_ok(), "{path} is held for a client that does not read");
     drop(unread);
 }
 
@@ -685,26 +694,64 @@ async fn a_shut_window_closes_the_connection_although_others_are_served_on_it() 
     }
 }
 
+/// A stream of which only the first bytes are read, while it stays open.
+struct Deaf {
+    stream: TlsStream<TcpStream>,
+    left: usize,
+}
+
+impl AsyncRead for Deaf {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.left == 0 {
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.left = self.left.saturating_sub(buffer.filled().len() - before);
+        result
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 #[tokio::test]
 async fn a_peer_that_leaves_its_socket_unread_is_cut() {
     let pki = pki();
     let server = TestServer::start(Tls::from_pki(&pki).unwrap(), impatient()).await;
-    let http1 = connector(pki.ca_certificate(), None, b"http/1.1");
-    let mut stream = connect(&http1, server.address).await.unwrap();
+    let connector = |protocol| connector(pki.ca_certificate(), None, protocol);
+    let mut stream = connect(&connector(b"http/1.1"), server.address).await.unwrap();
     stream.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     timeout(SOON, server.signals.freed.notified()).await.expect("the response is held");
 
-    // The windows of this one are wide open, but after the headers it is not driven.
-    let h2 = connector(pki.ca_certificate(), None, b"h2");
-    let io = TokioIo::new(connect(&h2, server.address).await.unwrap());
+    // The windows of this one are wide open.
+    let deaf = connect(&connector(b"h2"), server.address).await.unwrap();
+    let deaf = TokioIo::new(Deaf { stream: deaf, left: 64 << 10 });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.initial_stream_window_size(1 << 30).initial_connection_window_size(1 << 30);
-    let (mut sender, mut connection) = builder.handshake(io).await.unwrap();
+    let (mut sender, connection) = builder.handshake(deaf).await.unwrap();
+    let connection = tokio::spawn(connection);
     let request = Request::get("https://localhost/endless").body(Empty::<Bytes>::new()).unwrap();
-    let unread = tokio::select! {
-        response = sender.send_request(request) => response.unwrap(),
-        _ = &mut connection => panic!("closed"),
-    };
+    let unread = sender.send_request(request).await.unwrap();
     timeout(SOON, server.signals.freed.notified()).await.expect("the response is held");
     drop((stream, unread, connection));
 }
@@ -748,7 +795,7 @@ async fn read_until(stream: &mut TlsStream<TcpStream>, text: &str) -> String {
             assert!(stream.read_buf(&mut came).await.unwrap() > 0, "{came:?}");
         }
     };
-    timeout(SOON, reading).await.unwrap_or_else(|_| panic!("no {text}"));
+    assert!(timeout(SOON, reading).await.is_ok(), "no {text}");
     String::from_utf8(came).unwrap()
 }
 
