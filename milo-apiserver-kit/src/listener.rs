@@ -8,6 +8,8 @@
 //! - The protocol is what ALPN agreed on; without ALPN it is HTTP/1.1.
 //! - A connection on which no request is open for [`Limits::idle_timeout`] is closed. The first
 //!   request has [`Limits::header_timeout`] to arrive.
+//! - A connection whose peer leaves a response unread for [`Limits::write_timeout`] is closed, so
+//!   that nobody can make the server keep what it once asked for.
 //! - A response with `Connection: close` closes an HTTP/2 connection too (by GOAWAY), once the
 //!   requests that are open on it are answered.
 //! - On shutdown no connection is accepted any more, idle ones are closed, busy ones are told
@@ -16,6 +18,9 @@
 mod activity;
 mod bind;
 mod connection;
+mod outgoing;
+mod socket;
+mod stall;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -54,6 +59,11 @@ pub struct Limits {
     /// Time that a connection stays open without a request, and for the headers of a further
     /// request to arrive: 90 s.
     pub idle_timeout: Duration,
+    /// How long the peer may take nothing of a response that waits to be sent, because it does not
+    /// read from the socket or keeps the HTTP/2 window shut: 60 s. Then the connection is closed,
+    /// at most a quarter of that time later. One byte taken begins the time anew, and a response
+    /// that has nothing to send, such as a watch in which nothing happens, may last for ever.
+    pub write_timeout: Duration,
     /// Bytes of all headers of one request: 1 MiB. (HTTP/1.1 also limits their number to 100.)
     pub max_header_bytes: u32,
     /// Requests open at one time on an HTTP/2 connection: 1000.
@@ -75,6 +85,7 @@ impl Default for Limits {
             handshakes: 1024,
             header_timeout: Duration::from_secs(32),
             idle_timeout: Duration::from_secs(90),
+            write_timeout: Duration::from_secs(60),
             max_header_bytes: 1 << 20,
             max_concurrent_streams: 1000,
             ping_interval: Duration::from_secs(30),

@@ -3,8 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
 
 use std::{
-    convert::Infallible, error::Error, fs, future::pending, io, net::SocketAddr, path::Path,
-    sync::Arc, time::Duration,
+    convert::Infallible,
+    error::Error,
+    fs,
+    future::pending,
+    io,
+    net::SocketAddr,
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,15 +25,18 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use milo_apiserver_kit::{
+    ServerBuilder,
     body::Body,
     listener::{ConnectionInfo, Limits, Listener},
     pki::{PemPair, Pki},
+    testing,
     tls::{Tls, TlsFiles},
 };
+use milo_core::storage::Memory;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{Notify, oneshot},
     task::JoinHandle,
@@ -44,6 +56,47 @@ struct Signals {
     arrived: Notify,
     /// Requests to /wait may be answered.
     release: Notify,
+    /// The bytes of a response to /huge or /endless are no longer held.
+    freed: Arc<Notify>,
+}
+
+/// The bytes of a response, which tell when they are let go.
+struct Held(Vec<u8>, Arc<Notify>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.1.notify_one();
+    }
+}
+
+impl Signals {
+    fn held(&self, length: usize) -> Bytes {
+        Bytes::from_owner(Held(vec![0; length], Arc::clone(&self.freed)))
+    }
+}
+
+/// A watch in which nothing happens between its first event and the last, which is when /wait may
+/// be answered.
+fn quiet_watch(signals: Arc<Signals>) -> Body {
+    Body::stream(futures_util::stream::unfold(0, move |sent| {
+        let signals = Arc::clone(&signals);
+        async move {
+            match sent {
+                0 => Some((Ok(Bytes::from("first\n")), 1)),
+                1 => {
+                    signals.release.notified().await;
+                    Some((Ok(Bytes::from("last\n")), 2))
+                }
+                _ => None,
+            }
+        }
+    }))
 }
 
 struct TestServer {
@@ -78,7 +131,8 @@ impl TestServer {
 }
 
 /// `/whoami` tells the user of the certificate; `/wait` answers when told to; `/close` asks for the
-/// connection to be closed; `/big` is a megabyte.
+/// connection to be closed; `/big` is a megabyte; `/huge` is more than any buffer takes, and
+/// `/endless` has no end; `/watch` is quiet.
 async fn answer(
     signals: Arc<Signals>,
     request: Request<Incoming>,
@@ -95,6 +149,12 @@ async fn answer(
             signals.release.notified().await;
             Body::full("waited")
         }
+        "/huge" => Body::full(signals.held(64 << 20)),
+        "/endless" => {
+            let chunk = signals.held(64 << 10);
+            Body::stream(futures_util::stream::repeat_with(move || Ok(chunk.clone())))
+        }
+        "/watch" => quiet_watch(signals),
         "/big" => Body::full(vec![b'x'; 1 << 20]),
         _ => Body::full("ok"),
     };
@@ -589,4 +649,211 @@ async fn a_response_body_that_never_ends_is_cut_at_shutdown() {
     }
     stop.send(()).unwrap();
     timeout(SOON, serving).await.expect("the server did not end").unwrap();
+}
+
+/// Limits under which a reader has to be quick.
+fn impatient() -> Limits {
+    let mut limits = short();
+    limits.write_timeout = Duration::from_millis(200);
+    limits
+}
+
+/// Asks for a response, leaves it unread, and waits until the server gives it up.
+async fn leave_unread(server: &TestServer, connector: &TlsConnector, path: &str) {
+    let mut client = Client::open(connector, server.address).await.unwrap();
+    let unread = client.send(path).await.unwrap();
+    let freed = timeout(SOON, server.signals.freed.notified()).await;
+    assert!(freed.is_ok(), "{path} is held for a client that does not read");
+    drop(unread);
+}
+
+#[tokio::test]
+async fn responses_that_are_not_read_are_given_up() {
+    let pki = pki();
+    let server = TestServer::start(Tls::from_pki(&pki).unwrap(), impatient()).await;
+    for protocol in PROTOCOLS {
+        let connector = connector(pki.ca_certificate(), None, protocol);
+        for path in ["/huge", "/endless"] {
+            leave_unread(&server, &connector, path).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shut_window_closes_the_connection_although_others_are_served_on_it() {
+    let pki = pki();
+    let server = TestServer::start(Tls::from_pki(&pki).unwrap(), impatient()).await;
+    let connector = connector(pki.ca_certificate(), None, b"h2");
+    for path in ["/huge", "/endless"] {
+        let mut client = Client::open(&connector, server.address).await.unwrap();
+        let unread = client.send(path).await.unwrap();
+        let busy = async { while client.get("/").await.is_ok() {} };
+        timeout(SOON, busy).await.expect("the connection stays open");
+        timeout(SOON, server.signals.freed.notified()).await.expect("the response is held");
+        drop(unread);
+    }
+}
+
+/// A stream of which only the first bytes are read, while it stays open.
+struct Deaf {
+    stream: TlsStream<TcpStream>,
+    left: usize,
+}
+
+impl AsyncRead for Deaf {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.left == 0 {
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.left = self.left.saturating_sub(buffer.filled().len() - before);
+        result
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_leaves_its_socket_unread_is_cut() {
+    let pki = pki();
+    let server = TestServer::start(Tls::from_pki(&pki).unwrap(), impatient()).await;
+    let connector = |protocol| connector(pki.ca_certificate(), None, protocol);
+    let mut stream = connect(&connector(b"http/1.1"), server.address).await.unwrap();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    timeout(SOON, server.signals.freed.notified()).await.expect("the response is held");
+
+    // The windows of this one are wide open.
+    let deaf = connect(&connector(b"h2"), server.address).await.unwrap();
+    let deaf = TokioIo::new(Deaf { stream: deaf, left: 64 << 10 });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1 << 30).initial_connection_window_size(1 << 30);
+    let (mut sender, connection) = builder.handshake(deaf).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get("https://localhost/endless").body(Empty::<Bytes>::new()).unwrap();
+    let unread = sender.send_request(request).await.unwrap();
+    timeout(SOON, server.signals.freed.notified()).await.expect("the response is held");
+    drop((stream, unread, connection));
+}
+
+#[tokio::test]
+async fn a_watch_in_which_nothing_happens_is_left_alone() {
+    let pki = pki();
+    let server = TestServer::start(Tls::from_pki(&pki).unwrap(), impatient()).await;
+    for protocol in PROTOCOLS {
+        let connector = connector(pki.ca_certificate(), None, protocol);
+        let mut watcher = Client::open(&connector, server.address).await.unwrap();
+        let mut events = watcher.send("/watch").await.unwrap().into_body();
+        assert_eq!(events.frame().await.unwrap().unwrap().into_data().unwrap(), "first\n");
+        // The time limit passes, twice.
+        for _ in 0..2 {
+            leave_unread(&server, &connector, "/endless").await;
+        }
+        server.signals.release.notify_one();
+        let rest = timeout(SOON, events.collect()).await.unwrap().unwrap();
+        assert_eq!(rest.to_bytes(), "last\n");
+    }
+}
+
+/// A server of the hierarchy, and its administrator's connection, which speaks HTTP/1.1.
+async fn hierarchy() -> (testing::TestServer, TlsStream<TcpStream>) {
+    let storage = Arc::new(Memory::new());
+    let server = testing::TestServer::start_on(storage, ServerBuilder::hierarchy).await.unwrap();
+    let pki = server.pki();
+    let connector = connector(pki.ca_certificate(), Some(pki.admin()), b"http/1.1");
+    let stream = connect(&connector, server.address()).await.unwrap();
+    (server, stream)
+}
+
+const ORGANIZATIONS: &str = "/apis/resourcemanager.miloapis.com/v1alpha1/organizations";
+
+/// Reads until a text has come; says all that came.
+async fn read_until(stream: &mut TlsStream<TcpStream>, text: &str) -> String {
+    let mut came = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&came).contains(text) {
+            assert!(stream.read_buf(&mut came).await.unwrap() > 0, "{came:?}");
+        }
+    };
+    assert!(timeout(SOON, reading).await.is_ok(), "no {text}");
+    String::from_utf8(came).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_body_that_trickles_ends_with_its_request() {
+    let (_server, mut stream) = hierarchy().await;
+    let head = format!(
+        "POST {ORGANIZATIONS}?timeout=300ms HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\
+         content-type: application/json\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let trickle = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        while writer.write_all(b" ").await.is_ok() {
+            ticks.tick().await;
+        }
+    };
+    let mut answer = Vec::new();
+    let answered = async {
+        let _ = timeout(SOON, reader.read_to_end(&mut answer)).await.expect("still open");
+    };
+    tokio::select! {
+        () = answered => {}
+        () = trickle => {}
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_told_to_go_on() {
+    let (_server, mut stream) = hierarchy().await;
+    let body = r#"{"metadata":{"name":"a"},"spec":{"type":"Standard"}}"#;
+    let head = format!(
+        "POST {ORGANIZATIONS} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let told = read_until(&mut stream, "\r\n\r\n").await;
+    assert_eq!(told, "HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let answer = read_until(&mut stream, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_their_order() {
+    let (_server, mut stream) = hierarchy().await;
+    let requests: String = ["/version", "/nothing", "/readyz"]
+        .map(|path| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
+        .concat();
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nconnection: close\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    let _ = timeout(SOON, stream.read_to_string(&mut answers)).await.expect("not closed");
+    let codes: Vec<_> =
+        answers.match_indices("HTTP/1.1 ").map(|(at, _)| &answers[at + 9..at + 12]).collect();
+    assert_eq!(codes, ["200", "404", "200", "200"]);
 }

@@ -1,24 +1,19 @@
 //! What is going on on one connection: how many requests are open, and since when none is.
 
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep},
 };
 
-use super::connection::Phase;
-use crate::body::{Body, BoxError};
+use super::{connection::Phase, stall::Stalls};
 
 /// Shared by a connection and its requests. All of it is counters, so that a request costs a few
 /// atomic operations that no other core competes for.
@@ -30,6 +25,7 @@ pub(super) struct Activity {
     /// Milliseconds after `opened` at which the last request ended.
     idle_since: AtomicU64,
     close: Notify,
+    stalls: Stalls,
     /// Keeps the server from believing that the connection is gone while a handler, which HTTP/2
     /// runs in a task of its own, has not ended.
     _alive: watch::Receiver<Phase>,
@@ -43,8 +39,14 @@ impl Activity {
             any: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             close: Notify::new(),
+            stalls: Stalls::default(),
             _alive: alive,
         })
+    }
+
+    /// The handshake is over: from now on the peer is waited for.
+    pub(super) fn ready(&self) {
+        self.rest();
     }
 
     /// A request begins; it ends when the guard is dropped.
@@ -52,6 +54,16 @@ impl Activity {
         self.any.store(true, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::AcqRel);
         Open(Arc::clone(self))
+    }
+
+    /// What is waiting to be sent.
+    pub(super) fn stalls(&self) -> &Stalls {
+        &self.stalls
+    }
+
+    /// Completes when the peer took nothing of something that it was sent for `limit`.
+    pub(super) async fn stalled(&self, limit: Duration) {
+        self.stalls.found(limit).await;
     }
 
     /// Asks for the connection to be closed when its requests are answered.
@@ -81,49 +93,28 @@ impl Activity {
             sleep(wait.max(Duration::from_millis(1))).await;
         }
     }
+
+    fn rest(&self) {
+        let now = self.opened.elapsed().as_millis();
+        self.idle_since.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 /// An open request.
 #[derive(Debug)]
 pub(super) struct Open(Arc<Activity>);
 
+impl Open {
+    /// What is waiting to be sent on its connection.
+    pub(super) fn stalls(&self) -> &Stalls {
+        self.0.stalls()
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
-        let now = self.0.opened.elapsed().as_millis();
-        self.0.idle_since.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.rest();
         self.0.requests.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// A response body that keeps its request open until it has been sent.
-pub(super) struct Tracked {
-    body: Body,
-    _open: Open,
-}
-
-impl Tracked {
-    pub(super) fn new(body: Body, open: Open) -> Self {
-        Self { body, _open: open }
-    }
-}
-
-impl http_body::Body for Tracked {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -26,14 +26,13 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt as _};
 
-use super::{
-    ConnectionInfo, Limits,
-    activity::{Activity, Tracked},
-};
+use super::{ConnectionInfo, Limits, activity::Activity, outgoing::Outgoing, socket::Socket};
 use crate::{authn::PeerIdentity, body::Body};
 
 /// How long a connection that has been told to close may stay without a request.
 const LINGER: Duration = Duration::from_secs(5);
+/// Why a connection is closed whose peer leaves a response unread.
+const STALLED: &str = "the peer does not read what it is sent";
 /// What a peer may send on one HTTP/2 stream, and in one frame, before it is read.
 const STREAM_WINDOW: u32 = 256 << 10;
 /// The same for all streams of a connection together.
@@ -78,13 +77,16 @@ impl Connection {
     {
         let remote = self.remote;
         let mut phase = self.phase.clone();
+        let activity = Activity::new(self.phase.clone());
+        let socket = Socket::new(stream, Arc::clone(&activity));
         let stream = tokio::select! {
-            stream = self.handshake(stream) => stream,
+            stream = self.handshake(socket) => stream,
             () = reached(&mut phase, Phase::Draining) => return,
         };
         drop((handshake, phase));
+        activity.ready();
         let result = match stream.and_then(|stream| Ok((peer_of(&stream)?, stream))) {
-            Ok((peer, stream)) => self.serve(stream, peer, service).await,
+            Ok((peer, stream)) => self.serve(stream, peer, &activity, service).await,
             Err(reason) => Err(reason),
         };
         if let Err(reason) = result {
@@ -92,8 +94,8 @@ impl Connection {
         }
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
-        match timeout(self.limits.handshake_timeout, self.acceptor.accept(stream)).await {
+    async fn handshake(&self, socket: Socket) -> Result<TlsStream<Socket>, String> {
+        match timeout(self.limits.handshake_timeout, self.acceptor.accept(socket)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(format!("TLS handshake failed: {error}")),
             Err(_) => Err("TLS handshake timed out".into()),
@@ -102,8 +104,9 @@ impl Connection {
 
     async fn serve<S>(
         &mut self,
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<Socket>,
         peer: Option<Arc<PeerIdentity>>,
+        activity: &Arc<Activity>,
         service: S,
     ) -> Result<(), String>
     where
@@ -115,8 +118,7 @@ impl Connection {
     {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let info = ConnectionInfo { remote: self.remote, peer };
-        let activity = Activity::new(self.phase.clone());
-        let seen = Arc::clone(&activity);
+        let seen = Arc::clone(activity);
         let service = service_fn(move |mut request: Request<Incoming>| {
             let (service, activity) = (service.clone(), Arc::clone(&seen));
             let open = activity.begin();
@@ -128,30 +130,32 @@ impl Connection {
                     response.headers_mut().remove(CONNECTION);
                     activity.close();
                 }
-                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, open)))
+                Ok::<_, Infallible>(response.map(|body| Outgoing::new(body, open)))
             }
         });
         let io = TokioIo::new(stream);
         if is_http2 {
             let connection = http2(&self.limits).serve_connection(io, service);
-            self.drive(connection, &activity).await
+            self.drive(connection, activity).await
         } else {
             let connection = http1(&self.limits).serve_connection(io, service);
-            self.drive(connection, &activity).await
+            self.drive(connection, activity).await
         }
     }
 
     /// Runs a connection until it ends by itself, or has been told to end and has done so, or
-    /// time is up.
+    /// its peer stops reading, or time is up.
     async fn drive<C>(&mut self, connection: C, activity: &Activity) -> Result<(), String>
     where
         C: GracefulConnection,
         C::Error: std::fmt::Display,
     {
         let mut connection = pin!(connection);
+        let mut stalled = pin!(activity.stalled(self.limits.write_timeout));
         tokio::select! {
             biased;
             result = connection.as_mut() => return result.map_err(|error| error.to_string()),
+            () = stalled.as_mut() => return Err(STALLED.into()),
             () = activity.closing() => {}
             () = activity.idle(self.limits.header_timeout, self.limits.idle_timeout) => {}
             () = reached(&mut self.phase, Phase::Draining) => {}
@@ -160,6 +164,7 @@ impl Connection {
         tokio::select! {
             biased;
             result = connection => result.map_err(|error| error.to_string()),
+            () = stalled => Err(STALLED.into()),
             () = lingering(activity) => Err("the peer did not close it".into()),
             () = reached(&mut self.phase, Phase::Cut) => Err("the server stopped".into()),
         }
@@ -180,7 +185,7 @@ async fn reached(current: &mut watch::Receiver<Phase>, phase: Phase) {
 
 /// The verified client certificate, parsed. A session that is resumed skips its verification, so
 /// its period of validity is looked at here.
-fn peer_of(stream: &TlsStream<TcpStream>) -> Result<Option<Arc<PeerIdentity>>, String> {
+fn peer_of(stream: &TlsStream<Socket>) -> Result<Option<Arc<PeerIdentity>>, String> {
     let chain = stream.get_ref().1.peer_certificates();
     let Some(certificate) = chain.and_then(<[_]>::first) else { return Ok(None) };
     let peer = PeerIdentity::parse(certificate)?;
