@@ -8,6 +8,8 @@ mod cached;
 mod change;
 mod feed;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,6 +35,9 @@ use state::State;
 
 /// How long a read waits for the cache to catch up, as upstream.
 const CATCH_UP: Duration = Duration::from_secs(3);
+/// How long a read waits before it has the storage asked again, whose answer may be lost with the
+/// watch that it was to come through.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// See the [module documentation](self).
 #[derive(Debug)]
@@ -101,10 +106,16 @@ impl Cache {
         if reached(&self.progress.borrow()) {
             return Ok(());
         }
-        self.wanted.notify_one();
         let mut progress = self.progress.subscribe();
-        let waited = tokio::time::timeout(CATCH_UP, progress.wait_for(reached)).await;
-        if waited.is_ok() {
+        let waited = tokio::time::timeout(CATCH_UP, async {
+            loop {
+                self.wanted.notify_one();
+                if tokio::time::timeout(ASK_AGAIN, progress.wait_for(reached)).await.is_ok() {
+                    return;
+                }
+            }
+        });
+        if waited.await.is_ok() {
             return Ok(());
         }
         let current = *self.progress.borrow();

@@ -121,7 +121,7 @@ impl WatchStream {
                 Phase::Start(start) => self.start(start).await,
                 Phase::Initial { objects, end, cursor } => self.initial(objects, end, cursor),
                 Phase::Replay { history, until, cursor } => {
-                    self.replay(history, until, cursor).await
+                    self.replay(history, until, cursor).await?
                 }
                 Phase::Recent { changes, cursor } => {
                     self.phase = Phase::Live(cursor);
@@ -200,22 +200,31 @@ impl WatchStream {
         Ok(block.freeze())
     }
 
+    /// Waits for more of the past; none at the end of the watch.
     async fn replay(
         &mut self,
         mut history: Watch,
         until: Revision,
         cursor: Cursor,
-    ) -> Result<Bytes, StatusError> {
-        let batch = match history.next().await {
-            Some(batch) => batch.map_err(|error| errors::watch(&error))?,
-            // The client resumes from where it is.
-            None => return Ok(Bytes::new()),
+    ) -> Option<Result<Bytes, StatusError>> {
+        let batch = tokio::select! {
+            // When the history ends, the client resumes from where it is.
+            batch = history.next() => batch?,
+            () = tokio::time::sleep_until(self.ends) => return None,
+            () = self.closing.cancelled() => return None,
+        };
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(errors::watch(&error))),
         };
         let mut changes = Vec::with_capacity(batch.events.len());
         for event in batch.events {
             // What the cache will tell is not told twice.
             if event.revision() <= until {
-                changes.push(Arc::new(self.change(event)?));
+                match self.change(event) {
+                    Ok(change) => changes.push(Arc::new(change)),
+                    Err(error) => return Some(Err(error)),
+                }
             }
         }
         self.phase = if batch.revision < until {
@@ -223,7 +232,7 @@ impl WatchStream {
         } else {
             Phase::Live(cursor)
         };
-        self.encode(&changes)
+        Some(self.encode(&changes))
     }
 
     fn change(&self, event: Event) -> Result<Change, StatusError> {
