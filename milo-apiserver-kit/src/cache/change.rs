@@ -1,9 +1,8 @@
-//! A change to one object, encoded at most once however many watch it.
-
-use std::sync::OnceLock;
+//! A change to one object, encoded once however many watch it.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use milo_core::{definition::ResourceDefinition, key::Key, storage::Revision};
+use parking_lot::Mutex;
 
 use super::cached::Shared;
 use crate::request::options::Selection;
@@ -32,7 +31,8 @@ pub(crate) struct Change {
     revision: Revision,
     current: Option<Shared>,
     previous: Option<Shared>,
-    frames: [OnceLock<Bytes>; 3],
+    /// The lines of each event type that were asked for; none once they are not kept any more.
+    frames: Mutex<Option<[Option<Bytes>; 3]>>,
 }
 
 impl Change {
@@ -41,7 +41,7 @@ impl Change {
         current: Option<Shared>,
         previous: Option<Shared>,
     ) -> Self {
-        Self { revision, current, previous, frames: Default::default() }
+        Self { revision, current, previous, frames: Mutex::new(Some(Default::default())) }
     }
 
     pub(crate) fn revision(&self) -> Revision {
@@ -78,14 +78,37 @@ impl Change {
         }
     }
 
-    /// The line that is sent for an event of this type: encoded once, shared by all watchers.
+    /// How many bytes of objects the change keeps in memory at most.
+    pub(super) fn size(&self) -> usize {
+        self.current.iter().chain(&self.previous).map(|object| object.len()).sum()
+    }
+
+    /// The line that is sent for an event of this type: while the change is recent encoded once,
+    /// and shared by all watchers.
     pub(crate) fn frame(&self, event: EventType) -> Bytes {
-        let slot = &self.frames[event as usize];
-        slot.get_or_init(|| {
-            let body = self.object(event).map(|object| object.body_at(self.revision));
-            frame(event.as_str(), &body.unwrap_or_default())
-        })
-        .clone()
+        let mut frames = self.frames.lock();
+        match frames.as_mut() {
+            Some(kept) => kept[event as usize].get_or_insert_with(|| self.encode(event)).clone(),
+            None => {
+                drop(frames);
+                self.encode(event)
+            }
+        }
+    }
+
+    /// From now on few will ask for lines, so that none are kept.
+    pub(super) fn forget_frames(&self) {
+        *self.frames.lock() = None;
+    }
+
+    #[cfg(test)]
+    pub(super) fn keeps_frames(&self) -> bool {
+        self.frames.lock().is_some()
+    }
+
+    fn encode(&self, event: EventType) -> Bytes {
+        let body = self.object(event).map(|object| object.body_at(self.revision));
+        frame(event.as_str(), &body.unwrap_or_default())
     }
 }
 

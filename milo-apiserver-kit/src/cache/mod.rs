@@ -196,20 +196,19 @@ impl Cache {
         (objects, Joined { cursor: state.cursor(range), revision })
     }
 
-    /// The recent changes of a range after `revision`, and a place right after them. Without the
-    /// changes when they are older than what is kept here.
-    pub(crate) fn join_after(
-        &self,
-        range: &KeyRange,
-        revision: Revision,
-    ) -> (Option<Vec<Arc<Change>>>, Joined) {
+    /// A place right after what is known of a range.
+    pub(crate) fn join_now(&self, range: &KeyRange) -> Joined {
         let mut state = self.state.write();
-        let changes = state.history_after(range, revision);
-        let reached = state.revision;
-        (changes, Joined { cursor: state.cursor(range), revision: reached })
+        Joined { cursor: state.cursor(range), revision: state.revision }
     }
 
-    /// What a watcher has not seen yet.
+    /// A place after what happened in a range up to `revision`; none when what came then is older
+    /// than what is kept here.
+    pub(crate) fn join_after(&self, range: &KeyRange, revision: Revision) -> Option<Cursor> {
+        self.state.write().cursor_after(range, revision)
+    }
+
+    /// Some of what a watcher has not seen yet, oldest first.
     pub(crate) fn read(&self, cursor: &mut Cursor) -> Result<Vec<Arc<Change>>, TooSlow> {
         self.state.read().read(cursor)
     }

@@ -20,7 +20,7 @@ use milo_core::{
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::Cache;
+use super::{Cache, Cached, EventType, TooSlow, state::State};
 use crate::request::options::Freshness;
 
 fn definition() -> Arc<ResourceDefinition> {
@@ -115,4 +115,103 @@ async fn a_read_asks_again_for_progress() {
     cache.reach(Freshness::MostRecent).await.unwrap();
     assert_eq!(cache.revision(), last);
     feed.abort();
+}
+
+/// Objects of about `size` bytes.
+fn object(name: &str, revision: u64, size: usize) -> Arc<Cached> {
+    let filler = "x".repeat(size);
+    let value = format!(
+        r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"x":"{filler}"}}}}"#
+    );
+    let revision = Revision::new(revision);
+    let record = Record { key: key("ns", name), revision, value: value.into() };
+    Arc::new(Cached::new(record, &definition()).unwrap())
+}
+
+fn apply(state: &mut State, name: &str, revision: u64, size: usize) {
+    let object = object(name, revision, size);
+    state.apply(&key("ns", name), Revision::new(revision), Some(object));
+    state.revision = Revision::new(revision);
+}
+
+fn namespace(name: &str) -> KeyRange {
+    KeyRange::namespace(definition().group_resource(), &Scope::Platform, name).unwrap()
+}
+
+#[test]
+fn history_is_bounded_by_bytes() {
+    let mut state = State::default();
+    let range = namespace("ns");
+    let mut slow = state.cursor(&range);
+    let (large, a) = (object("a", 1, 1 << 20), key("ns", "a"));
+    for revision in 1..=40 {
+        state.apply(&a, Revision::new(revision), Some(large.clone()));
+    }
+    // Old and new objects: two megabytes each.
+    assert_eq!(state.read(&mut slow).unwrap_err(), TooSlow);
+    assert!(state.cursor_after(&range, Revision::new(5)).is_none(), "the storage knows them");
+    let mut kept = state.cursor_after(&range, Revision::new(10)).unwrap();
+    assert_eq!(state.read(&mut kept).unwrap()[0].revision(), Revision::new(11));
+    // One change may be larger than all that is to be kept.
+    let (huge, b) = (object("b", 41, 33 << 20), key("ns", "b"));
+    let mut last = state.cursor(&range);
+    for revision in [41, 42] {
+        state.apply(&b, Revision::new(revision), Some(huge.clone()));
+    }
+    assert_eq!(state.read(&mut last).unwrap_err(), TooSlow);
+    let mut last = state.cursor_after(&range, Revision::new(41)).unwrap();
+    assert_eq!(state.read(&mut last).unwrap().len(), 1);
+}
+
+#[test]
+fn watchers_read_whole_commits_and_about_a_block_at_a_time() {
+    let mut state = State::default();
+    let range = namespace("ns");
+    let mut live = state.cursor(&range);
+    for revision in 1..=100 {
+        apply(&mut state, &format!("a{revision}"), revision, 5_000);
+        apply(&mut state, &format!("b{revision}"), revision, 5_000);
+    }
+    let past = state.cursor_after(&range, Revision::new(0)).unwrap();
+    for changed in [1, 2] {
+        apply(&mut state, &format!("c{changed}"), 101, 10);
+    }
+    let mut elsewhere = state.cursor_after(&namespace("other"), Revision::new(50)).unwrap();
+    assert_eq!(state.read(&mut elsewhere).unwrap().len(), 0);
+    live = [live, past].into_iter().map(|cursor| read_all(&state, cursor)).last().unwrap();
+    apply(&mut state, "d", 102, 10);
+    assert_eq!(state.read(&mut live).unwrap().len(), 1);
+}
+
+fn read_all(state: &State, mut cursor: super::Cursor) -> super::Cursor {
+    let mut revisions = Vec::new();
+    loop {
+        let changes = state.read(&mut cursor).unwrap();
+        assert!(changes.len() <= 16, "{} changes", changes.len());
+        assert_ne!(changes.first().map(|c| c.revision()), revisions.last().copied());
+        revisions.extend(changes.iter().map(|change| change.revision()));
+        if !cursor.is_behind() {
+            break;
+        }
+    }
+    let expected: Vec<_> = (1..=101).flat_map(|r| [Revision::new(r); 2]).collect();
+    assert_eq!(revisions, expected);
+    cursor
+}
+
+#[test]
+fn only_recent_changes_keep_their_lines() {
+    let mut state = State::default();
+    let mut cursor = state.cursor(&namespace("ns"));
+    apply(&mut state, "first", 1, 10);
+    let change = state.read(&mut cursor).unwrap().remove(0);
+    let line = change.frame(EventType::Added);
+    assert_eq!(change.frame(EventType::Added).as_ptr(), line.as_ptr(), "encoded once");
+    for revision in 2..=256 {
+        apply(&mut state, "next", revision, 10);
+    }
+    assert!(change.keeps_frames());
+    apply(&mut state, "next", 257, 10);
+    assert!(!change.keeps_frames());
+    assert_eq!(change.frame(EventType::Added), line);
 }
