@@ -4,8 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use milo_core::{definition::ResourceDefinition, key::Key, storage::Revision};
 use parking_lot::Mutex;
 
-use super::cached::Shared;
-use crate::request::options::Selection;
+use super::{cached::Shared, filter::Filter};
 
 /// What a watcher is told of a change, depending on what it selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +51,15 @@ impl Change {
         self.current.as_ref().or(self.previous.as_ref()).map(|object| object.key())
     }
 
-    /// What someone who selects `selection` is told: an object that stops matching is deleted for
+    /// What someone who means what `filter` lets through is told: an object that stops matching is deleted for
     /// them, one that begins to match is added (`spec/wire.md` section 4.6).
     pub(crate) fn event_type(
         &self,
-        selection: &Selection,
+        filter: &Filter,
         definition: &ResourceDefinition,
     ) -> Option<EventType> {
         let selects = |object: &Option<Shared>| {
-            object.as_ref().is_some_and(|object| object.matches(selection, definition))
+            object.as_ref().is_some_and(|object| filter.matches(object, definition))
         };
         match (selects(&self.previous), selects(&self.current)) {
             (false, true) => Some(EventType::Added),

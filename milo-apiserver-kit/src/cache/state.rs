@@ -246,8 +246,14 @@ impl State {
         self.history.get(index)
     }
 
-    /// The objects of a range, in key order.
-    pub(super) fn objects(&self, range: &KeyRange) -> impl Iterator<Item = &Shared> {
+    /// The first objects of a range, in key order.
+    pub(super) fn first(&self, range: &KeyRange, limit: usize) -> Vec<Shared> {
+        let mut objects = Vec::with_capacity(limit.min(1024));
+        objects.extend(self.objects(range).take(limit).cloned());
+        objects
+    }
+
+    fn objects(&self, range: &KeyRange) -> impl Iterator<Item = &Shared> {
         let start = Key::from_storage(range.start().clone());
         let end = Key::from_storage(range.end().clone());
         self.objects.range(start..end).map(|(_, object)| object)

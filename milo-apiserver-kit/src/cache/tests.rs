@@ -1,8 +1,13 @@
 //! The cache over a storage in memory.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
 };
 
 use async_trait::async_trait;
@@ -12,6 +17,7 @@ use milo_core::{
     definition::ResourceDefinition,
     key::{GroupResource, Key, KeyRange},
     scope::Scope,
+    selector::LabelSelector,
     storage::{
         CommitError, ListOptions, Memory, Page, ReadError, Record, Revision, Storage, Transaction,
         Watch, WatchError,
@@ -20,8 +26,8 @@ use milo_core::{
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Cache, Cached, EventType, TooSlow, state::State};
-use crate::request::options::Freshness;
+use super::{Cache, Cached, EventType, Filter, TooSlow, state::State};
+use crate::request::options::{Freshness, Selection};
 
 fn definition() -> Arc<ResourceDefinition> {
     Arc::new(ResourceDefinition::of_resource::<ConfigMap>().unwrap())
@@ -29,17 +35,6 @@ fn definition() -> Arc<ResourceDefinition> {
 
 fn key(namespace: &str, name: &str) -> Key {
     Key::object(definition().group_resource(), &Scope::Platform, namespace, name).unwrap()
-}
-
-fn value(name: &str, label: &str) -> Bytes {
-    let metadata = json!({"name": name, "labels": {"a": "1", "kept": label, "z": "2"}});
-    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
-    object.to_string().into()
-}
-
-async fn put(storage: &dyn Storage, namespace: &str, name: &str, label: &str) -> Revision {
-    let transaction = Transaction::new().put(key(namespace, name), value(name, label));
-    storage.commit(transaction).await.unwrap()
 }
 
 /// A storage that loses the first requests for progress.
@@ -214,4 +209,102 @@ fn only_recent_changes_keep_their_lines() {
     apply(&mut state, "next", 257, 10);
     assert!(!change.keeps_frames());
     assert_eq!(change.frame(EventType::Added), line);
+}
+
+/// A cache of `count` objects, every tenth of which has the label `tenth`.
+fn cache(count: u64) -> Arc<Cache> {
+    let cache = Cache::new(definition(), Arc::new(Memory::new())).unwrap();
+    let mut state = cache.state.write();
+    for number in 0..count {
+        let (key, revision) = (key("ns", &format!("o{number:05}")), Revision::new(number + 1));
+        let mut labels = json!({"z": "last", "a": number.to_string(), "m.io/n": "x"});
+        if number % 10 == 0 {
+            labels["tenth"] = "yes".into();
+        }
+        let object =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"labels": labels}});
+        let record = Record { key: key.clone(), revision, value: object.to_string().into() };
+        let object = Cached::new(record, &cache.definition).unwrap();
+        state.apply(&key, revision, Some(Arc::new(object)));
+        state.revision = revision;
+    }
+    drop(state);
+    cache
+}
+
+fn labelled(selector: &str) -> Filter {
+    let labels = LabelSelector::parse(selector).unwrap();
+    Filter::new(Selection::default(), Selection { labels, ..Selection::default() })
+}
+
+fn names(objects: &[Arc<Cached>]) -> Vec<&str> {
+    objects.iter().map(|object| object.key().segments().unwrap().name).collect()
+}
+
+#[test]
+fn labels_are_found_among_others() {
+    let cache = cache(11);
+    let state = cache.state.read();
+    let objects = state.first(&namespace("ns"), 11);
+    let matching = |selector: &str| {
+        let filter = labelled(selector);
+        objects.iter().filter(|object| filter.matches(object, &definition())).count()
+    };
+    for (selector, count) in
+        [("a=3", 1), ("z=last", 11), ("m.io/n=x,tenth", 2), ("!tenth", 9), ("b", 0), ("a>8", 2)]
+    {
+        assert_eq!(matching(selector), count, "{selector}");
+    }
+    let mut view = Selection::default();
+    view.labels = LabelSelector::parse("tenth=yes").unwrap();
+    let seen = Filter::new(view, Selection::default());
+    assert!(!seen.is_everything());
+    assert_eq!(objects.iter().filter(|o| seen.matches(o, &definition())).count(), 2);
+}
+
+#[tokio::test]
+async fn selectors_are_looked_at_without_the_lock() {
+    let cache = cache(5000);
+    let (range, filter) = (namespace("ns"), labelled("tenth"));
+    let mut list = pin!(cache.list(&range, &range, &filter, None, None));
+    let mut join = pin!(cache.join_with_state(&range, &filter));
+    poll_fn(|context| {
+        assert!(list.as_mut().poll(context).is_pending(), "others get their turn");
+        assert!(join.as_mut().poll(context).is_pending(), "others get their turn");
+        Poll::Ready(())
+    })
+    .await;
+    // Written while they look.
+    let late = key("ns", "o00000");
+    cache.state.try_write().expect("not under the lock").apply(&late, Revision::new(5001), None);
+    cache.state.write().revision = Revision::new(5001);
+    let listing = list.await.unwrap();
+    assert_eq!((listing.objects.len(), listing.revision), (500, Revision::new(5000)));
+    let (objects, mut joined) = join.await;
+    assert_eq!((objects.len(), joined.revision), (500, Revision::new(5000)));
+    let told = cache.read(&mut joined.cursor).unwrap();
+    assert_eq!(told.iter().map(|change| change.revision().get()).collect::<Vec<_>>(), [5001]);
+}
+
+#[tokio::test]
+async fn pages_say_what_they_know_of_the_rest() {
+    let cache = cache(25);
+    let whole = namespace("ns");
+    let everything = Filter::default();
+    let page = cache.list(&whole, &whole, &everything, Some(3), None).await.unwrap();
+    assert_eq!((names(&page.objects).len(), page.remaining), (3, Some(22)));
+    let next = page.next.unwrap();
+    assert_eq!(next, key("ns", "o00002").to_bytes());
+    let rest = whole.starting_at([next.as_ref(), b"\0"].concat().into()).unwrap();
+    let page = cache.list(&rest, &whole, &everything, Some(3), None).await.unwrap();
+    assert_eq!(names(&page.objects), ["o00003", "o00004", "o00005"]);
+    assert_eq!((page.next.is_some(), page.remaining), (true, None), "the rest is not counted");
+    let page = cache.list(&rest, &whole, &everything, Some(22), None).await.unwrap();
+    assert_eq!((page.objects.len(), page.next), (22, None));
+    let tenths = labelled("tenth");
+    let page = cache.list(&whole, &whole, &tenths, Some(2), None).await.unwrap();
+    assert_eq!(names(&page.objects), ["o00000", "o00010"]);
+    assert_eq!((page.next, page.remaining), (Some(key("ns", "o00010").to_bytes()), None));
+    let page = cache.list(&whole, &whole, &tenths, None, None).await.unwrap();
+    assert_eq!((page.objects.len(), page.next), (3, None));
 }

@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Call, Place, Resource};
 use crate::{
     body::Body,
-    cache::{Cached, Change, Cursor, EventType, Shared, frame},
+    cache::{Cached, Change, Cursor, EventType, Filter, Shared, frame},
     errors,
     negotiate::{Form, MetaVersion},
-    request::options::{Freshness, Selection, WatchOptions, WatchStart},
+    request::options::{Freshness, WatchOptions, WatchStart},
     respond,
     table::{IncludeObject, TableWriter, partial},
 };
@@ -52,7 +52,7 @@ impl Resource {
         let stream = WatchStream {
             resource: self.clone(),
             range,
-            selection: place.narrow(options.selection),
+            filter: Filter::new(place.view().clone(), place.narrow(options.selection)),
             encoder: Encoder { form: call.form, include, columns_sent: false },
             bookmarks: options.bookmarks.then(|| bookmark_timer(ends)),
             ends,
@@ -89,7 +89,7 @@ fn bookmark_timer(ends: Instant) -> Interval {
 struct WatchStream {
     resource: Arc<Resource>,
     range: KeyRange,
-    selection: Selection,
+    filter: Filter,
     encoder: Encoder,
     /// Only for clients that asked for bookmarks.
     bookmarks: Option<Interval>,
@@ -181,7 +181,7 @@ impl WatchStream {
         match start {
             WatchStart::State(freshness, marked) => {
                 cache.reach(freshness).await?;
-                let (objects, joined) = cache.join_with_state(&self.range, &self.selection);
+                let (objects, joined) = cache.join_with_state(&self.range, &self.filter).await;
                 let end = Some(joined.revision).filter(|_| marked && self.bookmarks.is_some());
                 self.told = joined.revision;
                 self.phase = Phase::Initial { objects: objects.into(), end, cursor: joined.cursor };
@@ -330,7 +330,7 @@ impl WatchStream {
         {
             self.told = self.told.max(change.revision());
             let definition = self.resource.definition();
-            let Some(event) = change.event_type(&self.selection, definition) else { continue };
+            let Some(event) = change.event_type(&self.filter, definition) else { continue };
             let line = self.encoder.change(&self.resource, event, &change)?;
             if only.is_empty() && block.is_empty() {
                 // A lone line is sent as it is, without a copy.
