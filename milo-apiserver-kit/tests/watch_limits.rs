@@ -1,7 +1,5 @@
 //! Watches keep to their limits: of time, and of memory.
 
-#![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
-
 mod support;
 
 use std::sync::{

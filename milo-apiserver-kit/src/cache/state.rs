@@ -174,8 +174,7 @@ impl State {
 
     /// A place after everything that has been applied to `range`.
     pub(super) fn cursor(&mut self, range: &KeyRange) -> Cursor {
-        let name = range_name(range);
-        let entry = self.ranges.entry(name.clone()).or_insert_with(|| Range {
+        let entry = self.ranges.entry(range_name(range)).or_insert_with(|| Range {
             recent: VecDeque::new(),
             dropped: 0,
             signal: watch::Sender::new(()),

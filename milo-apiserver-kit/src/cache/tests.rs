@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     pin::pin,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
@@ -30,7 +30,9 @@ use super::{Cache, Cached, EventType, Filter, TooSlow, state::State};
 use crate::request::options::{Freshness, Selection};
 
 fn definition() -> Arc<ResourceDefinition> {
-    Arc::new(ResourceDefinition::of_resource::<ConfigMap>().unwrap())
+    static DEFINITION: LazyLock<Arc<ResourceDefinition>> =
+        LazyLock::new(|| Arc::new(ResourceDefinition::of_resource::<ConfigMap>().unwrap()));
+    DEFINITION.clone()
 }
 
 fn key(namespace: &str, name: &str) -> Key {
@@ -255,8 +257,8 @@ fn labels_are_found_among_others() {
     {
         assert_eq!(matching(selector), count, "{selector}");
     }
-    let mut view = Selection::default();
-    view.labels = LabelSelector::parse("tenth=yes").unwrap();
+    let labels = LabelSelector::parse("tenth=yes").unwrap();
+    let view = Selection { labels, ..Selection::default() };
     let seen = Filter::new(view, Selection::default());
     assert!(!seen.is_everything());
     assert_eq!(objects.iter().filter(|o| seen.matches(o, &definition())).count(), 2);
