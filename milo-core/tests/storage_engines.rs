@@ -57,6 +57,7 @@ cases!(
     watches_from_the_very_beginning,
     watches_only_its_range,
     replays_long_histories_while_writing,
+    replays_large_values_in_small_batches,
     tells_progress,
     tells_progress_once_when_nothing_changed,
     cuts_off_slow_watchers,
@@ -398,6 +399,28 @@ async fn events_until_quietly(mut watch: Watch, after: Revision, until: Revision
         events.extend(batch.events);
     }
     events
+}
+
+async fn replays_large_values_in_small_batches(storage: Engine) {
+    let large = bytes(&"x".repeat(300_000));
+    for number in 0..20_u32 {
+        let (a, b) = (key("ns", &format!("a{}", number % 5)), key("ns", &format!("b{number}")));
+        let both = Transaction::new().put(a, large.clone()).put(b, large.clone());
+        storage.commit(both).await.unwrap();
+    }
+    let last = storage.revision().await.unwrap();
+    let mut watch = storage.watch(&namespace("ns"), Revision::FIRST).await.unwrap();
+    let (mut reached, mut events) = (Revision::FIRST, 0);
+    while reached < last {
+        let batch = next(&mut watch).await;
+        assert!(batch.events.len() <= 8, "{} events", batch.events.len());
+        assert_eq!(batch.events.len() % 2, 0, "a commit is told at once");
+        assert_eq!(batch.events.first().unwrap().revision(), reached.next());
+        assert_eq!(batch.events.last().unwrap().revision(), batch.revision);
+        events += batch.events.len();
+        reached = batch.revision;
+    }
+    assert_eq!(events, 40);
 }
 
 async fn tells_progress(storage: Engine) {

@@ -26,6 +26,7 @@ pub(crate) struct Cached {
 /// an object costs its bytes and little more.
 #[derive(Debug, Default)]
 struct Facts {
+    /// Sorted by key.
     labels: Box<[Label]>,
     fields: Box<[Field]>,
 }
@@ -129,8 +130,9 @@ impl Cached {
     }
 
     fn label(&self, key: &str) -> Option<&str> {
-        let label = self.facts.labels.iter().find(|label| self.text(label.key) == key)?;
-        Some(self.text(label.value))
+        let labels = &self.facts.labels;
+        let found = labels.binary_search_by(|label| self.bytes(label.key).cmp(key.as_bytes()));
+        Some(self.text(labels.get(found.ok()?)?.value))
     }
 
     fn field(&self, path: &str, definition: &ResourceDefinition) -> Option<&str> {
@@ -153,11 +155,11 @@ impl Cached {
 
     fn text(&self, span: Span) -> &str {
         // Spans were taken from `str` slices of these very bytes.
-        self.encoded
-            .bytes()
-            .get(span.range())
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .unwrap_or_default()
+        std::str::from_utf8(self.bytes(span)).unwrap_or_default()
+    }
+
+    fn bytes(&self, span: Span) -> &[u8] {
+        self.encoded.bytes().get(span.range()).unwrap_or_default()
     }
 }
 
@@ -186,7 +188,8 @@ struct Metadata<'a> {
 
 impl Facts {
     fn read(bytes: &Bytes, definition: &ResourceDefinition) -> Result<Self, serde_json::Error> {
-        // Label keys and values never need escapes in JSON, so they can always be borrowed.
+        // Label keys and values never need escapes in JSON, so they can always be borrowed. The
+        // map brings them into order.
         let labelled: Labelled<'_> = serde_json::from_slice(bytes)?;
         let labels = labelled.metadata.labels.unwrap_or_default();
         let labels = labels

@@ -1,12 +1,10 @@
-//! A change to one object, encoded at most once however many watch it.
-
-use std::sync::OnceLock;
+//! A change to one object, encoded once however many watch it.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use milo_core::{definition::ResourceDefinition, key::Key, storage::Revision};
+use parking_lot::Mutex;
 
-use super::cached::Shared;
-use crate::request::options::Selection;
+use super::{cached::Shared, filter::Filter};
 
 /// What a watcher is told of a change, depending on what it selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +30,8 @@ pub(crate) struct Change {
     revision: Revision,
     current: Option<Shared>,
     previous: Option<Shared>,
-    frames: [OnceLock<Bytes>; 3],
+    /// The lines of each event type that were asked for; none once they are not kept any more.
+    frames: Mutex<Option<[Option<Bytes>; 3]>>,
 }
 
 impl Change {
@@ -41,7 +40,7 @@ impl Change {
         current: Option<Shared>,
         previous: Option<Shared>,
     ) -> Self {
-        Self { revision, current, previous, frames: Default::default() }
+        Self { revision, current, previous, frames: Mutex::new(Some(Default::default())) }
     }
 
     pub(crate) fn revision(&self) -> Revision {
@@ -52,15 +51,15 @@ impl Change {
         self.current.as_ref().or(self.previous.as_ref()).map(|object| object.key())
     }
 
-    /// What someone who selects `selection` is told: an object that stops matching is deleted for
+    /// What someone who means what `filter` lets through is told: an object that stops matching is deleted for
     /// them, one that begins to match is added (`spec/wire.md` section 4.6).
     pub(crate) fn event_type(
         &self,
-        selection: &Selection,
+        filter: &Filter,
         definition: &ResourceDefinition,
     ) -> Option<EventType> {
         let selects = |object: &Option<Shared>| {
-            object.as_ref().is_some_and(|object| object.matches(selection, definition))
+            object.as_ref().is_some_and(|object| filter.matches(object, definition))
         };
         match (selects(&self.previous), selects(&self.current)) {
             (false, true) => Some(EventType::Added),
@@ -78,14 +77,37 @@ impl Change {
         }
     }
 
-    /// The line that is sent for an event of this type: encoded once, shared by all watchers.
+    /// How many bytes of objects the change keeps in memory at most.
+    pub(super) fn size(&self) -> usize {
+        self.current.iter().chain(&self.previous).map(|object| object.len()).sum()
+    }
+
+    /// The line that is sent for an event of this type: while the change is recent encoded once,
+    /// and shared by all watchers.
     pub(crate) fn frame(&self, event: EventType) -> Bytes {
-        let slot = &self.frames[event as usize];
-        slot.get_or_init(|| {
-            let body = self.object(event).map(|object| object.body_at(self.revision));
-            frame(event.as_str(), &body.unwrap_or_default())
-        })
-        .clone()
+        let mut frames = self.frames.lock();
+        match frames.as_mut() {
+            Some(kept) => kept[event as usize].get_or_insert_with(|| self.encode(event)).clone(),
+            None => {
+                drop(frames);
+                self.encode(event)
+            }
+        }
+    }
+
+    /// From now on few will ask for lines, so that none are kept.
+    pub(super) fn forget_frames(&self) {
+        *self.frames.lock() = None;
+    }
+
+    #[cfg(test)]
+    pub(super) fn keeps_frames(&self) -> bool {
+        self.frames.lock().is_some()
+    }
+
+    fn encode(&self, event: EventType) -> Bytes {
+        let body = self.object(event).map(|object| object.body_at(self.revision));
+        frame(event.as_str(), &body.unwrap_or_default())
     }
 }
 

@@ -123,6 +123,8 @@ async fn run(cache: Weak<Cache>) {
 /// Applies what the watch tells until it ends; none when the cache is gone.
 async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
     let mut tidy = tokio::time::interval(TIDY);
+    // What was asked for before went to another watch.
+    watch.request_progress();
     loop {
         let strong = cache.upgrade()?;
         let next = tokio::select! {
@@ -142,7 +144,10 @@ async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
             Some(Err(WatchError::Lagged | WatchError::Unavailable(_))) => {
                 let revision = strong.state.read().revision;
                 match strong.storage.watch(&strong.range, revision).await {
-                    Ok(resumed) => watch = resumed,
+                    Ok(resumed) => {
+                        watch = resumed;
+                        watch.request_progress();
+                    }
                     Err(error) => return Some(error.into()),
                 }
             }

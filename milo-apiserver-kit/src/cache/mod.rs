@@ -7,7 +7,10 @@
 mod cached;
 mod change;
 mod feed;
+mod filter;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,21 +21,25 @@ use milo_core::{
     status::StatusError,
     storage::{ReadError, Revision, Storage},
 };
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockUpgradableReadGuard};
 use tokio::sync::{Notify, watch};
 
 pub(crate) use cached::{Cached, CorruptObject, Shared, encoded};
 pub(crate) use change::{Change, EventType, frame};
+pub(crate) use filter::Filter;
 pub(crate) use state::{Cursor, TooSlow};
 
-use crate::{
-    errors,
-    request::options::{Freshness, Selection},
-};
+use crate::{errors, request::options::Freshness};
 use state::State;
 
 /// How long a read waits for the cache to catch up, as upstream.
 const CATCH_UP: Duration = Duration::from_secs(3);
+/// How long a read waits before it has the storage asked again, whose answer may be lost with the
+/// watch that it was to come through.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How many objects are looked at before other tasks get their turn.
+const TURN: usize = 2048;
 
 /// See the [module documentation](self).
 #[derive(Debug)]
@@ -53,7 +60,8 @@ pub(crate) struct Listing {
     pub(crate) revision: Revision,
     /// Set when the range holds objects after the last one looked at: the key to go on after.
     pub(crate) next: Option<Bytes>,
-    /// How many objects of the range follow; only without a selection.
+    /// How many objects of the range follow; only without a selection, and only if it is known at
+    /// little cost.
     pub(crate) remaining: Option<u64>,
 }
 
@@ -101,10 +109,16 @@ impl Cache {
         if reached(&self.progress.borrow()) {
             return Ok(());
         }
-        self.wanted.notify_one();
         let mut progress = self.progress.subscribe();
-        let waited = tokio::time::timeout(CATCH_UP, progress.wait_for(reached)).await;
-        if waited.is_ok() {
+        let waited = tokio::time::timeout(CATCH_UP, async {
+            loop {
+                self.wanted.notify_one();
+                if tokio::time::timeout(ASK_AGAIN, progress.wait_for(reached)).await.is_ok() {
+                    return;
+                }
+            }
+        });
+        if waited.await.is_ok() {
             return Ok(());
         }
         let current = *self.progress.borrow();
@@ -131,74 +145,96 @@ impl Cache {
         let _ = self.progress.subscribe().wait_for(|revision| *revision > Revision::ZERO).await;
     }
 
-    /// Up to `limit` selected objects of a range. Nothing is decoded. With `exactly`, none when
-    /// the cache does not show the state at that very revision.
-    pub(crate) fn list(
+    /// Up to `limit` objects of a range that `filter` lets through. Nothing is decoded. With
+    /// `exactly`, none when the cache does not show the state at that very revision.
+    pub(crate) async fn list(
         &self,
         range: &KeyRange,
         whole: &KeyRange,
-        selection: &Selection,
+        filter: &Filter,
         limit: Option<usize>,
         exactly: Option<Revision>,
     ) -> Option<Listing> {
-        let state = self.state.read();
-        if exactly.is_some_and(|at| at < state.changed || state.revision < at) {
-            return None;
-        }
-        let everything = selection.labels.is_everything() && selection.fields.is_everything();
+        let everything = filter.is_everything();
         let limit = limit.unwrap_or(usize::MAX);
-        let mut objects = Vec::with_capacity(limit.min(1024));
-        let mut next = None;
-        for object in state.objects(range) {
-            if objects.len() == limit {
-                next = objects.last().map(|last: &Shared| last.key().to_bytes());
-                break;
+        let (objects, revision, total) = {
+            let state = self.state.read();
+            if exactly.is_some_and(|at| at < state.changed || state.revision < at) {
+                return None;
             }
-            if everything || object.matches(selection, &self.definition) {
-                objects.push(object.clone());
+            // One more tells whether the list goes on.
+            let wanted = if everything { limit.saturating_add(1) } else { usize::MAX };
+            // Later pages would have to count what precedes them.
+            let total = (everything && range == whole).then(|| state.count(whole));
+            (state.first(range, wanted), state.revision, total)
+        };
+        let (objects, next) = self.select(objects, filter, limit).await;
+        let remaining = total
+            .filter(|_| next.is_some())
+            .map(|total| total.saturating_sub(objects.len() as u64));
+        Some(Listing { objects, revision, next, remaining })
+    }
+
+    /// The objects of a range that `filter` lets through, and a place right after them.
+    pub(crate) async fn join_with_state(
+        &self,
+        range: &KeyRange,
+        filter: &Filter,
+    ) -> (Vec<Shared>, Joined) {
+        let (objects, joined) = {
+            // Others may read meanwhile; nothing is written before the place is taken.
+            let state = self.state.upgradable_read();
+            let objects = state.first(range, usize::MAX);
+            let mut state = RwLockUpgradableReadGuard::upgrade(state);
+            let revision = state.revision;
+            (objects, Joined { cursor: state.cursor(range), revision })
+        };
+        let (objects, _) = self.select(objects, filter, usize::MAX).await;
+        (objects, joined)
+    }
+
+    /// The first `limit` objects that `filter` lets through, and, if any come after them, the last
+    /// one's key. Not under the lock: selectors may be expensive.
+    async fn select(
+        &self,
+        mut objects: Vec<Shared>,
+        filter: &Filter,
+        limit: usize,
+    ) -> (Vec<Shared>, Option<Bytes>) {
+        if filter.is_everything() {
+            let goes_on = objects.len() > limit;
+            objects.truncate(limit);
+            let next = objects.last().filter(|_| goes_on).map(|last| last.key().to_bytes());
+            return (objects, next);
+        }
+        let (mut found, mut next) = (Vec::<Shared>::new(), None);
+        for (looked, object) in objects.into_iter().enumerate() {
+            if looked % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+            if found.len() == limit {
+                // The rest is only let go of, which takes its time as well.
+                next = next.or_else(|| found.last().map(|last| last.key().to_bytes()));
+            } else if filter.matches(&object, &self.definition) {
+                found.push(object);
             }
         }
-        let remaining = next.as_ref().filter(|_| everything).map(|_| {
-            let total = if range == whole {
-                state.count(whole)
-            } else {
-                state.objects(range).count() as u64
-            };
-            total.saturating_sub(objects.len() as u64)
-        });
-        Some(Listing { objects, revision: state.revision, next, remaining })
+        (found, next)
     }
 
-    /// The selected objects of a range, and a place right after them.
-    pub(crate) fn join_with_state(
-        &self,
-        range: &KeyRange,
-        selection: &Selection,
-    ) -> (Vec<Shared>, Joined) {
+    /// A place right after what is known of a range.
+    pub(crate) fn join_now(&self, range: &KeyRange) -> Joined {
         let mut state = self.state.write();
-        let objects = state
-            .objects(range)
-            .filter(|object| object.matches(selection, &self.definition))
-            .cloned()
-            .collect();
-        let revision = state.revision;
-        (objects, Joined { cursor: state.cursor(range), revision })
+        Joined { cursor: state.cursor(range), revision: state.revision }
     }
 
-    /// The recent changes of a range after `revision`, and a place right after them. Without the
-    /// changes when they are older than what is kept here.
-    pub(crate) fn join_after(
-        &self,
-        range: &KeyRange,
-        revision: Revision,
-    ) -> (Option<Vec<Arc<Change>>>, Joined) {
-        let mut state = self.state.write();
-        let changes = state.history_after(range, revision);
-        let reached = state.revision;
-        (changes, Joined { cursor: state.cursor(range), revision: reached })
+    /// A place after what happened in a range up to `revision`; none when what came then is older
+    /// than what is kept here.
+    pub(crate) fn join_after(&self, range: &KeyRange, revision: Revision) -> Option<Cursor> {
+        self.state.write().cursor_after(range, revision)
     }
 
-    /// What a watcher has not seen yet.
+    /// Some of what a watcher has not seen yet, oldest first.
     pub(crate) fn read(&self, cursor: &mut Cursor) -> Result<Vec<Arc<Change>>, TooSlow> {
         self.state.read().read(cursor)
     }

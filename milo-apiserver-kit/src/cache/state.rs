@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    ops,
     sync::Arc,
 };
 
@@ -16,8 +17,17 @@ use super::{cached::Shared, change::Change};
 
 /// How many changes are kept for watchers to catch up from without asking the storage.
 const HISTORY: usize = 8192;
+/// How many bytes of objects these changes may keep in memory. The last change is always kept.
+const HISTORY_BYTES: usize = 64 * 1024 * 1024;
+/// How many of the changes keep their encoded lines: those that most watchers still have to read.
+const FRAMES: usize = 256;
 /// How many changes a range may collect before a watcher that has read none of them is too slow.
 const BACKLOG: usize = 4096;
+/// A watcher reads changes of so many bytes at a time, but at least one commit. What it has not
+/// read it does not keep in memory.
+const READ_BYTES: usize = 64 * 1024;
+/// How many changes are looked at for it meanwhile.
+const READ_CHANGES: usize = 1024;
 
 /// See the module documentation. All access is under one lock, held for short and bounded work.
 #[derive(Debug, Default)]
@@ -31,6 +41,8 @@ pub(super) struct State {
     pub(super) changed: Revision,
     /// Recent changes; the first one has the sequence number `oldest`.
     history: VecDeque<Arc<Change>>,
+    /// Their bytes.
+    history_bytes: usize,
     oldest: u64,
     /// Every change after this revision is in `history`.
     floor: Revision,
@@ -52,9 +64,14 @@ struct Range {
 /// A watcher's place in the changes of a range.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    range: Bytes,
+    range: KeyRange,
     life: u64,
+    /// Sequence numbers of changes from before the place was taken that are still to be looked at.
+    past: ops::Range<u64>,
+    /// The position in the range's own changes.
     next: u64,
+    /// There is more to read at once.
+    behind: bool,
     signal: watch::Receiver<()>,
 }
 
@@ -76,6 +93,7 @@ impl State {
         self.revision = revision;
         self.oldest += self.history.len() as u64 + 1;
         self.history.clear();
+        self.history_bytes = 0;
         self.floor = revision;
         // Dropping the signals tells every watcher that its range is gone.
         self.ranges.clear();
@@ -111,15 +129,28 @@ impl State {
             _ => {}
         }
         let sequence = self.oldest + self.history.len() as u64;
-        self.history.push_back(Arc::new(Change::new(revision, current, previous)));
+        self.remember(Change::new(revision, current, previous));
         self.changed = revision;
-        if self.history.len() > HISTORY
+        self.tell(key, prefixes, sequence);
+    }
+
+    fn remember(&mut self, change: Change) {
+        self.history_bytes += change.size();
+        self.history.push_back(Arc::new(change));
+        let too_much =
+            |state: &Self| state.history.len() > HISTORY || state.history_bytes > HISTORY_BYTES;
+        while self.history.len() > 1
+            && too_much(self)
             && let Some(gone) = self.history.pop_front()
         {
             self.oldest += 1;
             self.floor = gone.revision();
+            self.history_bytes -= gone.size();
         }
-        self.tell(key, prefixes, sequence);
+        let no_longer_recent = self.history.len().checked_sub(FRAMES + 1);
+        if let Some(change) = no_longer_recent.and_then(|index| self.history.get(index)) {
+            change.forget_frames();
+        }
     }
 
     fn tell(&mut self, key: &Key, prefixes: [Bytes; 3], sequence: u64) {
@@ -143,18 +174,31 @@ impl State {
 
     /// A place after everything that has been applied to `range`.
     pub(super) fn cursor(&mut self, range: &KeyRange) -> Cursor {
-        let name = range_name(range);
-        let entry = self.ranges.entry(name.clone()).or_insert_with(|| Range {
+        let entry = self.ranges.entry(range_name(range)).or_insert_with(|| Range {
             recent: VecDeque::new(),
             dropped: 0,
             signal: watch::Sender::new(()),
         });
         Cursor {
-            range: name,
+            range: range.clone(),
             life: self.life,
+            past: 0..0,
             next: entry.dropped + entry.recent.len() as u64,
+            behind: false,
             signal: entry.signal.subscribe(),
         }
+    }
+
+    /// A place after everything that has been applied to `range` up to `revision`; none when what
+    /// came then is no longer all here.
+    pub(super) fn cursor_after(&mut self, range: &KeyRange, revision: Revision) -> Option<Cursor> {
+        if revision < self.floor {
+            return None;
+        }
+        let read = self.history.partition_point(|change| change.revision() <= revision);
+        let past = self.oldest + read as u64..self.oldest + self.history.len() as u64;
+        let behind = !past.is_empty();
+        Some(Cursor { past, behind, ..self.cursor(range) })
     }
 
     /// Forgets ranges that nobody watches any more.
@@ -162,43 +206,53 @@ impl State {
         self.ranges.retain(|_, range| !range.signal.is_closed());
     }
 
-    /// The changes that a cursor has not seen yet.
+    /// The next changes that a cursor has not seen yet: whole commits, though not all of them.
     pub(super) fn read(&self, cursor: &mut Cursor) -> Result<Vec<Arc<Change>>, TooSlow> {
         if cursor.life != self.life {
             return Err(TooSlow);
         }
-        let range = self.ranges.get(&cursor.range).ok_or(TooSlow)?;
+        let range = self.ranges.get(cursor.range.start()).ok_or(TooSlow)?;
         let skip = cursor.next.checked_sub(range.dropped).ok_or(TooSlow)?;
         let skip = usize::try_from(skip).map_err(|_| TooSlow)?;
-        let changes: Option<Vec<_>> =
-            range.recent.iter().skip(skip).map(|&sequence| self.change(sequence)).collect();
-        let changes = changes.ok_or(TooSlow)?;
-        cursor.next += changes.len() as u64;
+        let past = cursor.past.clone().map(|sequence| (sequence, true));
+        let recent = range.recent.iter().skip(skip).map(|&sequence| (sequence, false));
+        let mut changes = Vec::new();
+        let (mut bytes, mut last) = (0, Revision::ZERO);
+        cursor.behind = false;
+        for (looked, (sequence, is_past)) in past.chain(recent).enumerate() {
+            let change = self.change(sequence).ok_or(TooSlow)?;
+            let enough = bytes >= READ_BYTES || looked >= READ_CHANGES;
+            if enough && change.revision() != last {
+                cursor.behind = true;
+                break;
+            }
+            last = change.revision();
+            if is_past {
+                cursor.past.start += 1;
+            } else {
+                cursor.next += 1;
+            }
+            if !is_past || change.key().is_some_and(|key| cursor.range.contains(key)) {
+                bytes += change.size();
+                changes.push(change.clone());
+            }
+        }
         Ok(changes)
     }
 
-    fn change(&self, sequence: u64) -> Option<Arc<Change>> {
+    fn change(&self, sequence: u64) -> Option<&Arc<Change>> {
         let index = usize::try_from(sequence.checked_sub(self.oldest)?).ok()?;
-        self.history.get(index).cloned()
+        self.history.get(index)
     }
 
-    /// The changes in `range` after `revision`; none when they are no longer all here.
-    pub(super) fn history_after(
-        &self,
-        range: &KeyRange,
-        revision: Revision,
-    ) -> Option<Vec<Arc<Change>>> {
-        if revision < self.floor {
-            return None;
-        }
-        let start = self.history.partition_point(|change| change.revision() <= revision);
-        let changes = self.history.range(start..);
-        let inside = |change: &&Arc<Change>| change.key().is_some_and(|key| range.contains(key));
-        Some(changes.filter(inside).cloned().collect())
+    /// The first objects of a range, in key order.
+    pub(super) fn first(&self, range: &KeyRange, limit: usize) -> Vec<Shared> {
+        let mut objects = Vec::with_capacity(limit.min(1024));
+        objects.extend(self.objects(range).take(limit).cloned());
+        objects
     }
 
-    /// The objects of a range, in key order.
-    pub(super) fn objects(&self, range: &KeyRange) -> impl Iterator<Item = &Shared> {
+    fn objects(&self, range: &KeyRange) -> impl Iterator<Item = &Shared> {
         let start = Key::from_storage(range.start().clone());
         let end = Key::from_storage(range.end().clone());
         self.objects.range(start..end).map(|(_, object)| object)
@@ -215,11 +269,19 @@ impl State {
 }
 
 impl Cursor {
+    /// Whether the last read left something to read.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
     /// Waits until there may be something to read.
     ///
     /// # Errors
     /// When the range is gone, because the cache was built anew.
     pub(crate) async fn changed(&mut self) -> Result<(), TooSlow> {
+        if self.behind {
+            return Ok(());
+        }
         self.signal.changed().await.map_err(|_| TooSlow)
     }
 }

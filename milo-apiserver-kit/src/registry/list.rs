@@ -12,7 +12,7 @@ use milo_core::{
 use super::{Call, Place, Resource, continue_token::ContinueToken, render::ListMeta};
 use crate::{
     body::Body,
-    cache::{Cached, Listing, Shared},
+    cache::{Cached, Filter, Listing, Shared},
     errors,
     request::options::{Freshness, ListOptions, Selection},
 };
@@ -46,7 +46,7 @@ impl Resource {
     ) -> Result<(ListMeta, Vec<Shared>), StatusError> {
         self.check_fields(&options.selection)?;
         let whole = self.selected_range(place, &call.target.namespace, &options.selection)?;
-        let selection = place.narrow(options.selection);
+        let filter = Filter::new(place.view().clone(), place.narrow(options.selection));
         let (range, token) = match options.continue_token.as_str() {
             "" => (whole.clone(), None),
             text => {
@@ -62,7 +62,7 @@ impl Resource {
         };
         // Any state will do, so the whole of it is as good as a part: as upstream's cache answers.
         let limit = options.limit.filter(|_| freshness != Freshness::Any);
-        let listing = self.listing(&range, &whole, &selection, limit, freshness).await;
+        let listing = self.listing(&range, &whole, &filter, limit, freshness).await;
         let listing = match listing {
             Err(error) if error.reason() == "Expired" => {
                 return Err(match token {
@@ -89,7 +89,7 @@ impl Resource {
         &self,
         range: &KeyRange,
         whole: &KeyRange,
-        selection: &Selection,
+        filter: &Filter,
         limit: Option<usize>,
         freshness: Freshness,
     ) -> Result<Listing, StatusError> {
@@ -98,23 +98,23 @@ impl Resource {
             Freshness::Exact(revision) => Some(revision),
             _ => None,
         };
-        if let Some(listing) = self.cache.list(range, whole, selection, limit, exactly) {
+        if let Some(listing) = self.cache.list(range, whole, filter, limit, exactly).await {
             return Ok(listing);
         }
         // Only a state that was asked for exactly can be one that the cache does not show.
         let revision = exactly.unwrap_or_else(|| self.cache.revision());
-        self.listing_at(range, selection, limit, revision).await
+        self.listing_at(range, filter, limit, revision).await
     }
 
     /// An older state, which only the storage still knows.
     async fn listing_at(
         &self,
         range: &KeyRange,
-        selection: &Selection,
+        filter: &Filter,
         limit: Option<usize>,
         revision: Revision,
     ) -> Result<Listing, StatusError> {
-        let everything = selection.labels.is_everything() && selection.fields.is_everything();
+        let everything = filter.is_everything();
         let limit = limit.unwrap_or(usize::MAX);
         let mut objects: Vec<Shared> = Vec::new();
         let mut rest = Some(range.clone());
@@ -127,6 +127,7 @@ impl Resource {
             let mut last = None;
             let total = page.records.len() as u64 + page.remaining;
             for (index, record) in page.records.into_iter().enumerate() {
+                tokio::task::consume_budget().await;
                 if objects.len() == limit {
                     let next = objects.last().map(|object| object.key().to_bytes());
                     let remaining = everything.then(|| total - index as u64);
@@ -135,7 +136,7 @@ impl Resource {
                 last = Some(record.key.to_bytes());
                 let object =
                     Cached::new(record, &self.definition).map_err(|error| self.corrupt(&error))?;
-                if everything || object.matches(selection, &self.definition) {
+                if everything || filter.matches(&object, &self.definition) {
                     objects.push(Arc::new(object));
                 }
             }

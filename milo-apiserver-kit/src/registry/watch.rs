@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Call, Place, Resource};
 use crate::{
     body::Body,
-    cache::{Cached, Change, Cursor, EventType, Shared, frame},
+    cache::{Cached, Change, Cursor, EventType, Filter, Shared, frame},
     errors,
     negotiate::{Form, MetaVersion},
-    request::options::{Freshness, Selection, WatchOptions, WatchStart},
+    request::options::{Freshness, WatchOptions, WatchStart},
     respond,
     table::{IncludeObject, TableWriter, partial},
 };
@@ -52,12 +52,14 @@ impl Resource {
         let stream = WatchStream {
             resource: self.clone(),
             range,
-            selection: place.narrow(options.selection),
+            filter: Filter::new(place.view().clone(), place.narrow(options.selection)),
             encoder: Encoder { form: call.form, include, columns_sent: false },
             bookmarks: options.bookmarks.then(|| bookmark_timer(ends)),
             ends,
             closing,
             told: Revision::ZERO,
+            unread: VecDeque::new(),
+            bookmark: BookmarkState::NotDue,
             phase: Phase::Start(options.start),
         };
         let chunks = futures_util::stream::unfold(stream, async |mut stream| {
@@ -87,7 +89,7 @@ fn bookmark_timer(ends: Instant) -> Interval {
 struct WatchStream {
     resource: Arc<Resource>,
     range: KeyRange,
-    selection: Selection,
+    filter: Filter,
     encoder: Encoder,
     /// Only for clients that asked for bookmarks.
     bookmarks: Option<Interval>,
@@ -95,7 +97,20 @@ struct WatchStream {
     closing: CancellationToken,
     /// The highest resource version that the client has been told.
     told: Revision,
+    /// What is to be sent before anything else.
+    unread: VecDeque<Arc<Change>>,
+    bookmark: BookmarkState,
     phase: Phase,
+}
+
+/// Whether a bookmark is to be sent.
+#[derive(Clone, Copy)]
+enum BookmarkState {
+    NotDue,
+    /// As soon as everything up to some revision has been read.
+    Due,
+    /// After what is unread, which is everything up to this revision.
+    At(Revision),
 }
 
 enum Phase {
@@ -105,9 +120,7 @@ enum Phase {
     Initial { objects: VecDeque<Shared>, end: Option<Revision>, cursor: Cursor },
     /// Changes older than the cache remembers come from the storage, up to where `cursor` is.
     Replay { history: Watch, until: Revision, cursor: Cursor },
-    /// Recent changes are being sent.
-    Recent { changes: Vec<Arc<Change>>, cursor: Cursor },
-    /// The watch follows the cache.
+    /// The watch follows the cache, or catches up with it.
     Live(Cursor),
     /// An error has been sent, or the client is too slow.
     Done,
@@ -117,29 +130,50 @@ impl WatchStream {
     /// The next bytes to send; none when the watch is over.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            let sent = self.pending();
+            if !matches!(&sent, Ok(bytes) if bytes.is_empty()) {
+                return Some(self.finish(sent));
+            }
+            // Whoever selects little of much reads on without ever having to wait.
+            tokio::task::consume_budget().await;
             let sent = match std::mem::replace(&mut self.phase, Phase::Done) {
                 Phase::Start(start) => self.start(start).await,
                 Phase::Initial { objects, end, cursor } => self.initial(objects, end, cursor),
                 Phase::Replay { history, until, cursor } => {
-                    self.replay(history, until, cursor).await
-                }
-                Phase::Recent { changes, cursor } => {
-                    self.phase = Phase::Live(cursor);
-                    self.encode(&changes)
+                    self.replay(history, until, cursor).await?
                 }
                 Phase::Live(cursor) => self.live(cursor).await?,
                 Phase::Done => return None,
             };
-            match sent {
-                Ok(bytes) if bytes.is_empty() => {}
-                Ok(bytes) => return Some(bytes),
-                Err(error) => {
-                    // Nothing follows an error.
-                    self.phase = Phase::Done;
-                    return Some(error_frame(&error));
-                }
+            if !matches!(&sent, Ok(bytes) if bytes.is_empty()) {
+                return Some(self.finish(sent));
             }
         }
+    }
+
+    fn finish(&mut self, sent: Result<Bytes, StatusError>) -> Bytes {
+        sent.unwrap_or_else(|error| {
+            // Nothing follows an error.
+            self.unread.clear();
+            self.bookmark = BookmarkState::NotDue;
+            self.phase = Phase::Done;
+            error_frame(&error)
+        })
+    }
+
+    /// What is to be sent before looking further.
+    fn pending(&mut self) -> Result<Bytes, StatusError> {
+        while !self.unread.is_empty() {
+            let block = self.block()?;
+            if !block.is_empty() {
+                return Ok(block);
+            }
+        }
+        if let BookmarkState::At(revision) = self.bookmark {
+            self.bookmark = BookmarkState::NotDue;
+            return Ok(self.bookmark(revision.max(self.told), false));
+        }
+        Ok(Bytes::new())
     }
 
     async fn start(&mut self, start: WatchStart) -> Result<Bytes, StatusError> {
@@ -147,24 +181,24 @@ impl WatchStream {
         match start {
             WatchStart::State(freshness, marked) => {
                 cache.reach(freshness).await?;
-                let (objects, joined) = cache.join_with_state(&self.range, &self.selection);
+                let (objects, joined) = cache.join_with_state(&self.range, &self.filter).await;
                 let end = Some(joined.revision).filter(|_| marked && self.bookmarks.is_some());
                 self.told = joined.revision;
                 self.phase = Phase::Initial { objects: objects.into(), end, cursor: joined.cursor };
             }
             WatchStart::Now(freshness) => {
                 cache.reach(freshness).await?;
-                let (_, joined) = cache.join_after(&self.range, cache.revision());
+                let joined = cache.join_now(&self.range);
                 self.told = joined.revision;
                 self.phase = Phase::Live(joined.cursor);
             }
             WatchStart::After(revision) => {
                 cache.reach(Freshness::NotOlderThan(revision)).await?;
                 self.told = revision;
-                let (changes, joined) = cache.join_after(&self.range, revision);
-                self.phase = match changes {
-                    Some(changes) => Phase::Recent { changes, cursor: joined.cursor },
+                self.phase = match cache.join_after(&self.range, revision) {
+                    Some(cursor) => Phase::Live(cursor),
                     None => {
+                        let joined = cache.join_now(&self.range);
                         let storage = cache.storage();
                         let history = storage.watch(&self.range, revision).await;
                         let history = history.map_err(|error| errors::watch(&error))?;
@@ -200,22 +234,30 @@ impl WatchStream {
         Ok(block.freeze())
     }
 
+    /// Waits for more of the past; none at the end of the watch.
     async fn replay(
         &mut self,
         mut history: Watch,
         until: Revision,
         cursor: Cursor,
-    ) -> Result<Bytes, StatusError> {
-        let batch = match history.next().await {
-            Some(batch) => batch.map_err(|error| errors::watch(&error))?,
-            // The client resumes from where it is.
-            None => return Ok(Bytes::new()),
+    ) -> Option<Result<Bytes, StatusError>> {
+        let batch = tokio::select! {
+            // When the history ends, the client resumes from where it is.
+            batch = history.next() => batch?,
+            () = tokio::time::sleep_until(self.ends) => return None,
+            () = self.closing.cancelled() => return None,
         };
-        let mut changes = Vec::with_capacity(batch.events.len());
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(errors::watch(&error))),
+        };
         for event in batch.events {
             // What the cache will tell is not told twice.
             if event.revision() <= until {
-                changes.push(Arc::new(self.change(event)?));
+                match self.change(event) {
+                    Ok(change) => self.unread.push_back(Arc::new(change)),
+                    Err(error) => return Some(Err(error)),
+                }
             }
         }
         self.phase = if batch.revision < until {
@@ -223,7 +265,7 @@ impl WatchStream {
         } else {
             Phase::Live(cursor)
         };
-        self.encode(&changes)
+        Some(Ok(Bytes::new()))
     }
 
     fn change(&self, event: Event) -> Result<Change, StatusError> {
@@ -263,6 +305,7 @@ impl WatchStream {
         };
         let cache = self.resource.cache().clone();
         if due {
+            self.bookmark = BookmarkState::Due;
             // An idle kind learns here how far the store has come.
             let _ =
                 tokio::time::timeout(Duration::from_secs(1), cache.reach(Freshness::MostRecent))
@@ -270,41 +313,38 @@ impl WatchStream {
         }
         // In this order: everything up to this revision is in what is read next.
         let reached = cache.revision();
-        let changes = cache.read(&mut cursor).ok()?;
-        let mut bytes = match self.encode(&changes) {
-            Ok(bytes) => bytes,
-            Err(error) => return Some(Err(error)),
-        };
-        if due {
-            let bookmark = self.bookmark(reached.max(self.told), false);
-            bytes = [bytes, bookmark].concat().into();
+        self.unread = cache.read(&mut cursor).ok()?.into();
+        if matches!(self.bookmark, BookmarkState::Due) && !cursor.is_behind() {
+            self.bookmark = BookmarkState::At(reached);
         }
         self.phase = Phase::Live(cursor);
-        Some(Ok(bytes))
+        Some(Ok(Bytes::new()))
     }
 
-    /// The lines for these changes, as far as they are selected.
-    fn encode(&mut self, changes: &[Arc<Change>]) -> Result<Bytes, StatusError> {
+    /// The lines for the next unread changes, as far as they are selected: about a block of them.
+    fn block(&mut self) -> Result<Bytes, StatusError> {
         let mut only = Bytes::new();
-        let mut block: Option<BytesMut> = None;
-        for change in changes {
+        let mut block = BytesMut::new();
+        while only.len().max(block.len()) < BLOCK
+            && let Some(change) = self.unread.pop_front()
+        {
             self.told = self.told.max(change.revision());
             let definition = self.resource.definition();
-            let Some(event) = change.event_type(&self.selection, definition) else { continue };
-            let line = self.encoder.change(&self.resource, event, change)?;
-            match &mut block {
-                Some(block) => block.extend_from_slice(&line),
+            let Some(event) = change.event_type(&self.filter, definition) else { continue };
+            let line = self.encoder.change(&self.resource, event, &change)?;
+            if only.is_empty() && block.is_empty() {
                 // A lone line is sent as it is, without a copy.
-                None if only.is_empty() => only = line,
-                None => {
-                    let mut joined = BytesMut::with_capacity((only.len() + line.len()) * 4);
-                    joined.extend_from_slice(&only);
-                    joined.extend_from_slice(&line);
-                    block = Some(joined);
-                }
+                only = line;
+                continue;
             }
+            if block.is_empty() {
+                let both = only.len() + line.len();
+                block.reserve(both.max(BLOCK.min(both * 4)));
+                block.extend_from_slice(&std::mem::take(&mut only));
+            }
+            block.extend_from_slice(&line);
         }
-        Ok(block.map_or(only, BytesMut::freeze))
+        Ok(if block.is_empty() { only } else { block.freeze() })
     }
 
     fn bookmark(&mut self, revision: Revision, ends_initial_events: bool) -> Bytes {

@@ -15,6 +15,10 @@ use crate::key::{Key, KeyRange};
 const SCAN: usize = 4096;
 /// How many events a replay reads from the log at a time, if a commit is not larger.
 const REPLAY_EVENTS: usize = 64;
+/// How many bytes of values, old and new, make a replayed batch end before that.
+const REPLAY_BYTES: usize = 1024 * 1024;
+/// How many events are read from the log between two looks at their size.
+const READ_EVENTS: usize = 4;
 /// How many replayed batches may wait to be read.
 const REPLAY_AHEAD: usize = 4;
 
@@ -264,10 +268,34 @@ fn changes<V: Values>(
         check_floor(&index, after)?;
         scan(&index, range, after)
     };
-    let positions: Vec<Position> = changes.iter().flat_map(positions).collect();
-    let mut values = read_all(engine, &positions, after)?.into_iter();
-    let events = changes.iter().filter_map(|change| event(change, &mut values)).collect();
+    let mut events: Vec<Event> = Vec::with_capacity(changes.len());
+    let (mut rest, mut bytes) = (changes.as_slice(), 0);
+    while !rest.is_empty() {
+        if bytes >= REPLAY_BYTES
+            && let Some(last) = events.last()
+        {
+            let revision = last.revision();
+            return Ok(WatchBatch { events, revision });
+        }
+        let commits;
+        (commits, rest) = rest.split_at(whole_commits(rest));
+        let positions: Vec<Position> = commits.iter().flat_map(positions).collect();
+        let values = read_all(engine, &positions, after)?;
+        bytes += values.iter().map(bytes::Bytes::len).sum::<usize>();
+        let mut values = values.into_iter();
+        events.extend(commits.iter().filter_map(|change| event(change, &mut values)));
+    }
     Ok(WatchBatch { events, revision })
+}
+
+/// How many changes to take for at least [`READ_EVENTS`], if there are as many, without a part of
+/// a commit.
+fn whole_commits(changes: &[Change]) -> usize {
+    let revision = |change: &Change| change.position().revision;
+    match changes.get(READ_EVENTS - 1).map(revision) {
+        Some(last) => changes.partition_point(|change| revision(change) <= last),
+        None => changes.len(),
+    }
 }
 
 fn scan(index: &Index, range: &KeyRange, after: Revision) -> (Vec<Change>, Revision) {

@@ -39,7 +39,8 @@ enum Watcher {
 struct Live {
     range: KeyRange,
     sender: WatchSender,
-    told: Revision,
+    /// The revision of the last batch sent from here; zero before the first one.
+    sent: Revision,
 }
 
 /// Keeps a watcher registered; dropping it ends the watch.
@@ -114,7 +115,10 @@ impl Hub {
             Some(Watcher::CatchingUp { wants_progress }) => *wants_progress,
             Some(Watcher::Live(_)) | None => return true,
         };
-        let mut live = Live { range: range.clone(), sender: sender.clone(), told };
+        // What the watcher was told before may be older than `told`: a replay that found nothing
+        // in the range last did not say so. Hence nothing counts as sent yet.
+        let sent = Revision::ZERO;
+        let mut live = Live { range: range.clone(), sender: sender.clone(), sent };
         if !wants_progress || live.send(Vec::new(), told).is_ok() {
             hub.watchers.insert(id, Watcher::Live(live));
         } else {
@@ -163,7 +167,7 @@ struct Over;
 impl Live {
     fn progress(&mut self, revision: Revision) -> Result<(), Over> {
         let unread = self.sender.capacity() < self.sender.max_capacity();
-        if unread && self.told == revision {
+        if unread && self.sent == revision {
             // What waits to be read tells it already.
             return Ok(());
         }
@@ -180,7 +184,7 @@ impl Live {
         let cut = message.is_err();
         match self.sender.try_send(message) {
             Ok(()) if !cut => {
-                self.told = revision;
+                self.sent = revision;
                 Ok(())
             }
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Closed(_)) => Err(Over),
@@ -213,5 +217,30 @@ impl<'a> Changes<'a> {
             .collect();
         found.sort_unstable();
         found.into_iter().filter_map(|index| self.rows[index].event()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::key::GroupResource;
+
+    #[test]
+    fn progress_is_told_after_a_replay_that_found_nothing_last() {
+        let (read, newest) = (Revision::new(65), Revision::new(66));
+        let hub = Arc::new(Hub::new(newest));
+        let range = KeyRange::resource(&GroupResource::new("g", "widgets")).unwrap();
+        let registration = hub.register();
+        let (sender, mut receiver) = mpsc::channel(CAPACITY);
+        // The replay sends a batch, finds nothing up to the newest revision, and is done.
+        sender.try_send(Ok(WatchBatch { events: Vec::new(), revision: read })).unwrap();
+        assert!(hub.go_live(registration.id(), &range, newest, &sender));
+        registration.progress();
+        registration.progress();
+        assert_eq!(receiver.try_recv().unwrap().unwrap().revision, read);
+        assert_eq!(receiver.try_recv().unwrap().unwrap().revision, newest);
+        assert!(receiver.try_recv().is_err(), "once is enough");
     }
 }

@@ -1,0 +1,312 @@
+//! The cache over a storage in memory.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use k8s_openapi::api::core::v1::ConfigMap;
+use milo_core::{
+    definition::ResourceDefinition,
+    key::{GroupResource, Key, KeyRange},
+    scope::Scope,
+    selector::LabelSelector,
+    storage::{
+        CommitError, ListOptions, Memory, Page, ReadError, Record, Revision, Storage, Transaction,
+        Watch, WatchError,
+    },
+};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::{Cache, Cached, EventType, Filter, TooSlow, state::State};
+use crate::request::options::{Freshness, Selection};
+
+fn definition() -> Arc<ResourceDefinition> {
+    static DEFINITION: LazyLock<Arc<ResourceDefinition>> =
+        LazyLock::new(|| Arc::new(ResourceDefinition::of_resource::<ConfigMap>().unwrap()));
+    DEFINITION.clone()
+}
+
+fn key(namespace: &str, name: &str) -> Key {
+    Key::object(definition().group_resource(), &Scope::Platform, namespace, name).unwrap()
+}
+
+/// A storage that loses the first requests for progress.
+#[derive(Debug)]
+struct Deaf {
+    memory: Memory,
+    lost: usize,
+    asked: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Storage for Deaf {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, ReadError> {
+        self.memory.get(key).await
+    }
+
+    async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, ReadError> {
+        self.memory.list(range, options).await
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<Revision, CommitError> {
+        self.memory.commit(transaction).await
+    }
+
+    async fn watch(&self, range: &KeyRange, after: Revision) -> Result<Watch, WatchError> {
+        let mut inner = self.memory.watch(range, after).await?;
+        let (events, receiver) = mpsc::channel(8);
+        let (request, mut requests) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    batch = inner.next() => {
+                        let Some(batch) = batch else { return };
+                        if events.send(batch).await.is_err() {
+                            return;
+                        }
+                    }
+                    Some(()) = requests.recv() => inner.request_progress(),
+                    else => return,
+                }
+            }
+        });
+        let (asked, lost) = (self.asked.clone(), self.lost);
+        Ok(Watch::new(receiver, move || {
+            if asked.fetch_add(1, Ordering::SeqCst) >= lost {
+                let _ = request.send(());
+            }
+        }))
+    }
+
+    async fn revision(&self) -> Result<Revision, ReadError> {
+        self.memory.revision().await
+    }
+
+    async fn compact(&self, floor: Revision) -> Result<(), ReadError> {
+        self.memory.compact(floor).await
+    }
+
+    async fn ping(&self) -> Result<(), ReadError> {
+        self.memory.ping().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_asks_again_for_progress() {
+    let storage = Arc::new(Deaf { memory: Memory::new(), lost: 4, asked: Arc::default() });
+    let cache = Cache::new(definition(), storage.clone()).unwrap();
+    let feed = cache.spawn();
+    cache.filled().await;
+    let elsewhere = GroupResource::new("other.example.com", "others");
+    let other = Key::object(&elsewhere, &Scope::Platform, "", "x").unwrap();
+    let last = storage.commit(Transaction::new().put(other, Bytes::new())).await.unwrap();
+    cache.reach(Freshness::MostRecent).await.unwrap();
+    assert_eq!(cache.revision(), last);
+    feed.abort();
+}
+
+/// Objects of about `size` bytes.
+fn object(name: &str, revision: u64, size: usize) -> Arc<Cached> {
+    let filler = "x".repeat(size);
+    let value = format!(
+        r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"x":"{filler}"}}}}"#
+    );
+    let revision = Revision::new(revision);
+    let record = Record { key: key("ns", name), revision, value: value.into() };
+    Arc::new(Cached::new(record, &definition()).unwrap())
+}
+
+fn apply(state: &mut State, name: &str, revision: u64, size: usize) {
+    let object = object(name, revision, size);
+    state.apply(&key("ns", name), Revision::new(revision), Some(object));
+    state.revision = Revision::new(revision);
+}
+
+fn namespace(name: &str) -> KeyRange {
+    KeyRange::namespace(definition().group_resource(), &Scope::Platform, name).unwrap()
+}
+
+#[test]
+fn history_is_bounded_by_bytes() {
+    let mut state = State::default();
+    let range = namespace("ns");
+    let mut slow = state.cursor(&range);
+    let (large, a) = (object("a", 1, 1 << 20), key("ns", "a"));
+    for revision in 1..=40 {
+        state.apply(&a, Revision::new(revision), Some(large.clone()));
+    }
+    // Old and new objects: two megabytes each.
+    assert_eq!(state.read(&mut slow).unwrap_err(), TooSlow);
+    assert!(state.cursor_after(&range, Revision::new(5)).is_none(), "the storage knows them");
+    let mut kept = state.cursor_after(&range, Revision::new(10)).unwrap();
+    assert_eq!(state.read(&mut kept).unwrap()[0].revision(), Revision::new(11));
+    // One change may be larger than all that is to be kept.
+    let (huge, b) = (object("b", 41, 33 << 20), key("ns", "b"));
+    let mut last = state.cursor(&range);
+    for revision in [41, 42] {
+        state.apply(&b, Revision::new(revision), Some(huge.clone()));
+    }
+    assert_eq!(state.read(&mut last).unwrap_err(), TooSlow);
+    let mut last = state.cursor_after(&range, Revision::new(41)).unwrap();
+    assert_eq!(state.read(&mut last).unwrap().len(), 1);
+}
+
+#[test]
+fn watchers_read_whole_commits_and_about_a_block_at_a_time() {
+    let mut state = State::default();
+    let range = namespace("ns");
+    let mut live = state.cursor(&range);
+    for revision in 1..=100 {
+        apply(&mut state, &format!("a{revision}"), revision, 5_000);
+        apply(&mut state, &format!("b{revision}"), revision, 5_000);
+    }
+    let past = state.cursor_after(&range, Revision::new(0)).unwrap();
+    for changed in [1, 2] {
+        apply(&mut state, &format!("c{changed}"), 101, 10);
+    }
+    let mut elsewhere = state.cursor_after(&namespace("other"), Revision::new(50)).unwrap();
+    assert_eq!(state.read(&mut elsewhere).unwrap().len(), 0);
+    live = [live, past].into_iter().map(|cursor| read_all(&state, cursor)).last().unwrap();
+    apply(&mut state, "d", 102, 10);
+    assert_eq!(state.read(&mut live).unwrap().len(), 1);
+}
+
+fn read_all(state: &State, mut cursor: super::Cursor) -> super::Cursor {
+    let mut revisions = Vec::new();
+    loop {
+        let changes = state.read(&mut cursor).unwrap();
+        assert!(changes.len() <= 16, "{} changes", changes.len());
+        assert_ne!(changes.first().map(|c| c.revision()), revisions.last().copied());
+        revisions.extend(changes.iter().map(|change| change.revision()));
+        if !cursor.is_behind() {
+            break;
+        }
+    }
+    let expected: Vec<_> = (1..=101).flat_map(|r| [Revision::new(r); 2]).collect();
+    assert_eq!(revisions, expected);
+    cursor
+}
+
+#[test]
+fn only_recent_changes_keep_their_lines() {
+    let mut state = State::default();
+    let mut cursor = state.cursor(&namespace("ns"));
+    apply(&mut state, "first", 1, 10);
+    let change = state.read(&mut cursor).unwrap().remove(0);
+    let line = change.frame(EventType::Added);
+    assert_eq!(change.frame(EventType::Added).as_ptr(), line.as_ptr(), "encoded once");
+    for revision in 2..=256 {
+        apply(&mut state, "next", revision, 10);
+    }
+    assert!(change.keeps_frames());
+    apply(&mut state, "next", 257, 10);
+    assert!(!change.keeps_frames());
+    assert_eq!(change.frame(EventType::Added), line);
+}
+
+/// A cache of `count` objects, every tenth of which has the label `tenth`.
+fn cache(count: u64) -> Arc<Cache> {
+    let cache = Cache::new(definition(), Arc::new(Memory::new())).unwrap();
+    let mut state = cache.state.write();
+    for number in 0..count {
+        let (key, revision) = (key("ns", &format!("o{number:05}")), Revision::new(number + 1));
+        let mut labels = json!({"z": "last", "a": number.to_string(), "m.io/n": "x"});
+        if number % 10 == 0 {
+            labels["tenth"] = "yes".into();
+        }
+        let object =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"labels": labels}});
+        let record = Record { key: key.clone(), revision, value: object.to_string().into() };
+        let object = Cached::new(record, &cache.definition).unwrap();
+        state.apply(&key, revision, Some(Arc::new(object)));
+        state.revision = revision;
+    }
+    drop(state);
+    cache
+}
+
+fn labelled(selector: &str) -> Filter {
+    let labels = LabelSelector::parse(selector).unwrap();
+    Filter::new(Selection::default(), Selection { labels, ..Selection::default() })
+}
+
+fn names(objects: &[Arc<Cached>]) -> Vec<&str> {
+    objects.iter().map(|object| object.key().segments().unwrap().name).collect()
+}
+
+#[test]
+fn labels_are_found_among_others() {
+    let cache = cache(11);
+    let state = cache.state.read();
+    let objects = state.first(&namespace("ns"), 11);
+    let matching = |selector: &str| {
+        let filter = labelled(selector);
+        objects.iter().filter(|object| filter.matches(object, &definition())).count()
+    };
+    for (selector, count) in
+        [("a=3", 1), ("z=last", 11), ("m.io/n=x,tenth", 2), ("!tenth", 9), ("b", 0), ("a>8", 2)]
+    {
+        assert_eq!(matching(selector), count, "{selector}");
+    }
+    let labels = LabelSelector::parse("tenth=yes").unwrap();
+    let view = Selection { labels, ..Selection::default() };
+    let seen = Filter::new(view, Selection::default());
+    assert!(!seen.is_everything());
+    assert_eq!(objects.iter().filter(|o| seen.matches(o, &definition())).count(), 2);
+}
+
+#[tokio::test]
+async fn selectors_are_looked_at_without_the_lock() {
+    let cache = cache(5000);
+    let (range, filter) = (namespace("ns"), labelled("tenth"));
+    let mut list = pin!(cache.list(&range, &range, &filter, None, None));
+    let mut join = pin!(cache.join_with_state(&range, &filter));
+    poll_fn(|context| {
+        assert!(list.as_mut().poll(context).is_pending(), "others get their turn");
+        assert!(join.as_mut().poll(context).is_pending(), "others get their turn");
+        Poll::Ready(())
+    })
+    .await;
+    // Written while they look.
+    let late = key("ns", "o00000");
+    cache.state.try_write().expect("not under the lock").apply(&late, Revision::new(5001), None);
+    cache.state.write().revision = Revision::new(5001);
+    let listing = list.await.unwrap();
+    assert_eq!((listing.objects.len(), listing.revision), (500, Revision::new(5000)));
+    let (objects, mut joined) = join.await;
+    assert_eq!((objects.len(), joined.revision), (500, Revision::new(5000)));
+    let told = cache.read(&mut joined.cursor).unwrap();
+    assert_eq!(told.iter().map(|change| change.revision().get()).collect::<Vec<_>>(), [5001]);
+}
+
+#[tokio::test]
+async fn pages_say_what_they_know_of_the_rest() {
+    let cache = cache(25);
+    let whole = namespace("ns");
+    let everything = Filter::default();
+    let page = cache.list(&whole, &whole, &everything, Some(3), None).await.unwrap();
+    assert_eq!((names(&page.objects).len(), page.remaining), (3, Some(22)));
+    let next = page.next.unwrap();
+    assert_eq!(next, key("ns", "o00002").to_bytes());
+    let rest = whole.starting_at([next.as_ref(), b"\0"].concat().into()).unwrap();
+    let page = cache.list(&rest, &whole, &everything, Some(3), None).await.unwrap();
+    assert_eq!(names(&page.objects), ["o00003", "o00004", "o00005"]);
+    assert_eq!((page.next.is_some(), page.remaining), (true, None), "the rest is not counted");
+    let page = cache.list(&rest, &whole, &everything, Some(22), None).await.unwrap();
+    assert_eq!((page.objects.len(), page.next), (22, None));
+    let tenths = labelled("tenth");
+    let page = cache.list(&whole, &whole, &tenths, Some(2), None).await.unwrap();
+    assert_eq!(names(&page.objects), ["o00000", "o00010"]);
+    assert_eq!((page.next, page.remaining), (Some(key("ns", "o00010").to_bytes()), None));
+    let page = cache.list(&whole, &whole, &tenths, None, None).await.unwrap();
+    assert_eq!((page.objects.len(), page.next), (3, None));
+}
