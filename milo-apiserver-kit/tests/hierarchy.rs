@@ -8,13 +8,13 @@ mod support;
 use std::sync::Arc;
 
 use milo_core::{
-    key::{GroupResource, Key},
+    key::{GroupResource, Key, KeyRange},
     resourcemanager::{GROUP, labels},
     scope::Scope,
-    storage::{Memory, Storage, Transaction},
+    storage::{ListOptions, Memory, Storage, Transaction},
 };
 use serde_json::{Value, json};
-use support::{Wire, names, version};
+use support::{Wire, membership, names, organization, version};
 
 const UID: &str = labels::ORGANIZATION_UID;
 const NAME: &str = labels::ORGANIZATION_NAME;
@@ -113,4 +113,105 @@ async fn a_project_keeps_its_organization() {
     let text = "Project.resourcemanager.miloapis.com \"p\" is invalid: spec.ownerRef.name: Invalid value: \"beta\": field is immutable";
     let patch = json!({"spec": {"ownerRef": {"name": "beta"}}});
     wire.merge("projects/p", &patch).await.refused("owner", 422, "Invalid", text);
+}
+
+/// What an organization still has, as the refusal to delete it says.
+fn blocked(organization: &str, what: &str) -> String {
+    format!(
+        "Operation cannot be fulfilled on organizations.resourcemanager.miloapis.com \"{organization}\": it still has {what}; delete them first"
+    )
+}
+
+#[tokio::test]
+async fn an_organization_that_has_something_is_not_deleted() {
+    let wire = Wire::start().await;
+    for name in ["acme", "beta"] {
+        wire.organization(name).await;
+    }
+    wire.post("projects", &project("other", "beta")).await.created();
+    wire.post("projects", &project("p1", "acme")).await.created();
+    let acme = "organizations/acme";
+    let expect = async |what: &str| {
+        wire.delete(acme).await.refused("delete", 409, "Conflict", &blocked("acme", what));
+    };
+    expect("1 project (\"p1\")").await;
+    wire.post("projects", &project("p0", "acme")).await.created();
+    let members = "namespaces/organization-acme/organizationmemberships";
+    wire.post(members, &membership("m", "ada", "acme")).await.created();
+    expect("2 projects (\"p0\", \"p1\") and 1 membership (\"m\")").await;
+    let text = blocked("acme", "2 projects (\"p0\", \"p1\") and 1 membership (\"m\")");
+    let dry = wire.delete("organizations/acme?dryRun=All").await;
+    dry.refused("dry run", 409, "Conflict", &text);
+    wire.delete(&within("acme", "projects")).await.ok();
+    expect("1 membership (\"m\")").await;
+    for index in 0..299 {
+        wire.post(members, &membership(&format!("x{index:03}"), "u", "acme")).await.created();
+    }
+    let names = (0..9).map(|index| format!(", \"x00{index}\"")).collect::<String>();
+    expect(&format!("300 memberships (\"m\"{names}, ...)")).await;
+    wire.delete(members).await.ok();
+    wire.delete(acme).await.ok();
+    assert_eq!(wire.get(acme).await.code, 404);
+    assert!(enterable(&wire, "other").await, "the projects of others are no one's business");
+}
+
+#[tokio::test]
+async fn finalizers_do_not_let_projects_in_or_out() {
+    let storage = Arc::new(Memory::new());
+    let wire = Wire::on(storage.clone()).await;
+    let mut sent = organization("acme");
+    sent["metadata"]["finalizers"] = json!(["example.com/one"]);
+    wire.post("organizations", &sent).await.created();
+    wire.post("projects", &project("p", "acme")).await.created();
+    let text = blocked("acme", "1 project (\"p\")");
+    wire.delete("organizations/acme").await.refused("delete", 409, "Conflict", &text);
+    let stays = wire.get("organizations/acme").await.ok();
+    assert!(stays["metadata"].get("deletionTimestamp").is_none(), "{stays}");
+    wire.delete("projects/p").await.ok();
+    let deleting = wire.delete("organizations/acme").await.ok();
+    assert!(deleting["metadata"]["deletionTimestamp"].is_string());
+    let text = "Project.resourcemanager.miloapis.com \"late\" is invalid: spec.ownerRef.name: Not found: \"acme\"";
+    for url in ["projects".to_owned(), within("acme", "projects")] {
+        wire.post(&url, &project("late", "acme")).await.refused("late", 422, "Invalid", text);
+    }
+    assert_eq!(wire.delete("organizations/acme").await.ok(), deleting);
+    wire.merge("organizations/acme", &json!({"metadata": {"finalizers": null}})).await.ok();
+    let left = storage.list(&KeyRange::all(), ListOptions::default()).await.unwrap();
+    assert_eq!(left.records, [], "nothing of it is left");
+}
+
+/// Organizations are deleted and made again while projects are created in them, through both
+/// control planes: whichever wins, nothing outlives its organization.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_project_outlives_its_organization() {
+    let wire = Wire::start().await;
+    let (mut created, mut deleted) = (0, 0);
+    for round in 0..60 {
+        let acme = wire.organization("acme").await;
+        let (p, q) = (format!("p{round}"), format!("q{round}"));
+        let (inside, from_p, from_q) =
+            (within("acme", "projects"), project(&p, "acme"), project(&q, "acme"));
+        let (deletion, first, second) = tokio::join!(
+            wire.delete("organizations/acme"),
+            wire.post("projects", &from_p),
+            wire.post(&inside, &from_q),
+        );
+        for answer in [&first, &second] {
+            assert!(matches!(answer.code, 201 | 404 | 422), "{}", answer.text());
+        }
+        created += [&first, &second].iter().filter(|answer| answer.code == 201).count();
+        if deletion.code == 200 {
+            deleted += 1;
+            assert_eq!(names(&wire.get("projects").await.ok()), [""; 0], "an orphan");
+            wire.organization("acme").await;
+            assert!(!enterable(&wire, &p).await && !enterable(&wire, &q).await);
+        } else {
+            deletion.refused("delete", 409, "Conflict", &blocked("acme", "…"));
+            let same = wire.get("organizations/acme").await.ok();
+            assert_eq!(same["metadata"]["uid"], acme["metadata"]["uid"]);
+        }
+        wire.delete("projects").await.ok();
+        wire.delete("organizations/acme").await.ok();
+    }
+    assert!(created + deleted >= 60, "each round has a winner: {created}, {deleted}");
 }

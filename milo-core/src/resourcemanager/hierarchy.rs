@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
     GROUP, Organization, OrganizationMembership, Project, ProjectSuspension,
@@ -13,12 +14,14 @@ use super::{
 use crate::{
     definition::{DefinitionError, ResourceDefinition, View},
     key::{GroupResource, Key},
+    object::Object,
     scope::{Scope, ScopeKind, ScopeName, ScopeResolver, Tenant},
     status::StatusError,
     storage::Storage,
 };
 
 mod admission;
+mod dependents;
 
 pub use admission::HierarchyAdmission;
 
@@ -47,6 +50,26 @@ fn organizations() -> GroupResource {
 
 fn projects() -> GroupResource {
     GroupResource::new(GROUP, "projects")
+}
+
+fn memberships() -> GroupResource {
+    GroupResource::new(GROUP, "organizationmemberships")
+}
+
+/// The value of a label.
+fn label<'a>(object: &'a Object, key: &str) -> Option<&'a str> {
+    object.labels().find(|(other, _)| *other == key).map(|(_, value)| value)
+}
+
+/// The name of the organization that a membership is of; empty when it does not say.
+fn membership_organization(membership: &Object) -> &str {
+    spec_text(membership, "/organizationRef/name")
+}
+
+/// A text somewhere in `spec`; empty when it is not there.
+fn spec_text<'a>(object: &'a Object, pointer: &str) -> &'a str {
+    let spec = object.fields().get("spec");
+    spec.and_then(|spec| spec.pointer(pointer)).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Finds organizations and projects among the stored objects, linearizably: a tenant that was

@@ -3,14 +3,13 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{organizations, projects};
+use super::{dependents, label, organizations, projects, spec_text};
 use crate::{
     admission::{Admission, AdmissionRequest, Operation, StoredObject},
     object::Object,
     resourcemanager::{GROUP, labels},
     scope::Scope,
     status::{FieldError, FieldPath, StatusError},
-    storage::Precondition,
 };
 
 /// The rules of the hierarchy that a schema cannot express.
@@ -21,6 +20,7 @@ use crate::{
 ///   carries the organization's name and UID in labels and has it as its owner, and keeps them for
 ///   life. The UID is what counts: whoever takes the name of an organization that is gone gets
 ///   nothing of what it had.
+/// - An organization that has projects or memberships cannot be deleted.
 /// - A contact that is given has a name and an e-mail that are not blank.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -51,7 +51,15 @@ impl Admission for HierarchyAdmission {
         request: &mut AdmissionRequest<'_>,
         object: &Object,
     ) -> Result<(), StatusError> {
-        if request.operation == Operation::Delete || request.definition.group() != GROUP {
+        if request.definition.group() != GROUP {
+            return Ok(());
+        }
+        if request.operation == Operation::Delete {
+            let deleted = request.definition.group_resource() == &organizations();
+            // One that is being deleted has been looked at before, and has got nothing since.
+            if deleted && !object.is_deleting() {
+                return dependents::check_none(request, object).await;
+            }
             return Ok(());
         }
         let errors = match request.definition.plural() {
@@ -84,10 +92,6 @@ async fn adopt_project(
         let error = FieldError::not_found(path, owner);
         return Err(StatusError::invalid("Project", GROUP, object.name(), &[error]));
     };
-    // If the organization goes away before the project commits, or begins to, the project does not
-    // commit.
-    let unchanged = Precondition::RevisionIs(organization.key, organization.revision);
-    request.transaction.add_precondition(unchanged);
     let spec = object.fields_mut().entry("spec").or_insert_with(|| json!({}));
     if let Some(spec) = spec.as_object_mut() {
         spec.insert("ownerRef".into(), json!({ "kind": "Organization", "name": owner }));
@@ -101,7 +105,9 @@ async fn adopt_project(
         "uid": organization.object.uid(),
     }]);
     object.metadata_mut().insert("ownerReferences".into(), reference);
-    Ok(())
+    // If the organization goes away before the project commits, or begins to, the project does not
+    // commit.
+    dependents::belong_to(request, organization)
 }
 
 /// The organization that something new may belong to: it exists and stays, and it is the one that
@@ -120,10 +126,6 @@ async fn organization(
     }))
 }
 
-fn label<'a>(object: &'a Object, key: &str) -> Option<&'a str> {
-    object.labels().find(|(other, _)| *other == key).map(|(_, value)| value)
-}
-
 fn set_label(object: &mut Object, key: &str, value: &str) {
     let labels = object.metadata_mut().entry("labels").or_insert(Value::Null);
     if labels.is_null() {
@@ -136,12 +138,7 @@ fn set_label(object: &mut Object, key: &str, value: &str) {
 }
 
 fn owner_name(object: &Object) -> &str {
-    object
-        .fields()
-        .get("spec")
-        .and_then(|spec| spec.pointer("/ownerRef/name"))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    spec_text(object, "/ownerRef/name")
 }
 
 fn check_organization(object: &Object) -> Vec<FieldError> {
