@@ -5,16 +5,24 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
+use milo_apiserver_kit::ServerBuilder;
 use milo_core::{
+    admission::{Admission, AdmissionRequest, Operation},
     key::{GroupResource, Key, KeyRange},
+    object::Object,
     resourcemanager::{GROUP, labels},
     scope::Scope,
+    status::StatusError,
     storage::{ListOptions, Memory, Storage, Transaction},
 };
 use serde_json::{Value, json};
-use support::{Wire, membership, names, organization, version};
+use support::{Wire, membership, names, organization, soon, version};
+use tokio::{sync::Notify, task::JoinSet};
 
 const UID: &str = labels::ORGANIZATION_UID;
 const NAME: &str = labels::ORGANIZATION_NAME;
@@ -144,8 +152,13 @@ async fn an_organization_that_has_something_is_not_deleted() {
     dry.refused("dry run", 409, "Conflict", &text);
     wire.delete(&within("acme", "projects")).await.ok();
     expect("1 membership (\"m\")").await;
+    let mut calls = JoinSet::new();
     for index in 0..299 {
-        wire.post(members, &membership(&format!("x{index:03}"), "u", "acme")).await.created();
+        let member = membership(&format!("x{index:03}"), "u", "acme");
+        calls.spawn(wire.call("POST", members).json(&member).send());
+    }
+    for answer in calls.join_all().await {
+        answer.created();
     }
     let names = (0..9).map(|index| format!(", \"x00{index}\"")).collect::<String>();
     expect(&format!("300 memberships (\"m\"{names}, ...)")).await;
@@ -180,13 +193,69 @@ async fn finalizers_do_not_let_projects_in_or_out() {
     assert_eq!(left.records, [], "nothing of it is left");
 }
 
+/// Stops the first deletion after it has looked for what the organization has.
+#[derive(Clone, Debug, Default)]
+struct Stop {
+    reached: Arc<Notify>,
+    passed: Arc<Notify>,
+    done: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl Admission for Stop {
+    async fn validate(
+        &self,
+        request: &mut AdmissionRequest<'_>,
+        _: &Object,
+    ) -> Result<(), StatusError> {
+        if request.operation == Operation::Delete && !self.done.swap(true, Ordering::SeqCst) {
+            self.reached.notify_one();
+            self.passed.notified().await;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_is_created_during_a_deletion_is_not_overlooked() {
+    let (member, project) = (membership("m", "ada", "acme"), project("p", "acme"));
+    for (earlier, url, body, what) in [
+        (false, "projects", &project, "1 project (\"p\")"),
+        (true, "projects", &project, "1 project (\"p\")"),
+        (
+            false,
+            "namespaces/organization-acme/organizationmemberships",
+            &member,
+            "1 membership (\"m\")",
+        ),
+    ] {
+        let stop = Stop::default();
+        let step = stop.clone();
+        let assemble = |builder: ServerBuilder| builder.hierarchy().admission(step);
+        let wire = Wire::with(Arc::new(Memory::new()), assemble).await;
+        wire.organization("acme").await;
+        if earlier {
+            stop.done.store(true, Ordering::SeqCst);
+            wire.post(url, body).await.created();
+            wire.delete(&format!("{url}/p")).await.ok();
+            stop.done.store(false, Ordering::SeqCst);
+        }
+        let deletion = tokio::spawn(wire.call("DELETE", "organizations/acme").send());
+        soon(stop.reached.notified()).await;
+        wire.post(url, body).await.created();
+        stop.passed.notify_one();
+        let answer = soon(deletion).await.unwrap();
+        answer.refused(url, 409, "Conflict", &blocked("acme", what));
+    }
+}
+
 /// Organizations are deleted and made again while projects are created in them, through both
 /// control planes: whichever wins, nothing outlives its organization.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_project_outlives_its_organization() {
     let wire = Wire::start().await;
     let (mut created, mut deleted) = (0, 0);
-    for round in 0..60 {
+    for round in 0..20 {
         let acme = wire.organization("acme").await;
         let (p, q) = (format!("p{round}"), format!("q{round}"));
         let (inside, from_p, from_q) =
@@ -213,5 +282,74 @@ async fn no_project_outlives_its_organization() {
         wire.delete("projects").await.ok();
         wire.delete("organizations/acme").await.ok();
     }
-    assert!(created + deleted >= 60, "each round has a winner: {created}, {deleted}");
+    assert!(created + deleted >= 20, "each round has a winner: {created}, {deleted}");
+}
+
+#[tokio::test]
+async fn a_membership_lives_with_its_organization() {
+    let wire = Wire::start().await;
+    let acme = wire.organization("acme").await;
+    wire.organization("beta").await;
+    let wrong = "OrganizationMembership.resourcemanager.miloapis.com \"m\" is invalid: metadata.namespace: Invalid value: \"organization-beta\": must be \"organization-acme\", the namespace of the organization";
+    let missing = "OrganizationMembership.resourcemanager.miloapis.com \"m\" is invalid: spec.organizationRef.name: Not found: \"nobody\"";
+    let acme_uid = &acme["metadata"]["uid"];
+    let place = |namespace: &str| format!("namespaces/{namespace}/organizationmemberships");
+    for at in ["organization-beta", "organization-nobody"] {
+        for (url, owner, text) in [
+            (place(at), "acme", wrong),
+            (within("acme", &place(at)), "acme", wrong),
+            (place(at), "nobody", missing),
+            // What the client says of the label does not help.
+            (within("acme", &place(at)), "nobody", missing),
+        ] {
+            if (at == "organization-beta") != (owner == "acme") {
+                continue;
+            }
+            let mut sent = membership("m", "ada", owner);
+            sent["metadata"]["labels"] = json!({UID: acme_uid});
+            wire.post(&url, &sent).await.refused(&url, 422, "Invalid", text);
+        }
+    }
+    // Another organization is not even looked for.
+    let mut foreign = membership("m", "ada", "beta");
+    foreign["metadata"]["labels"] = json!({UID: acme_uid});
+    let text = missing.replace("nobody", "beta");
+    let url = within("acme", &place("organization-beta"));
+    wire.post(&url, &foreign).await.refused("foreign", 422, "Invalid", &text);
+
+    let made = wire
+        .post(&within("acme", &place("organization-acme")), &membership("m", "ada", "acme"))
+        .await
+        .created();
+    assert_eq!(made["metadata"]["labels"], json!({UID: acme_uid}));
+    let url = format!("{}/m", place("organization-acme"));
+    let immutable = "OrganizationMembership.resourcemanager.miloapis.com \"m\" is invalid: spec.organizationRef.name: Invalid value: \"beta\": field is immutable";
+    let moved = json!({"spec": {"organizationRef": {"name": "beta"}}});
+    for url in [url.clone(), within("acme", &url)] {
+        wire.merge(&url, &moved).await.refused(&url, 422, "Invalid", immutable);
+        // The label is kept, whatever a client says or leaves out.
+        let patch = json!({"metadata": {"labels": {UID: null}}});
+        let same = wire.merge(&url, &patch).await.ok();
+        assert_eq!(same["metadata"]["labels"], json!({UID: acme_uid}));
+    }
+    wire.post(&place("anywhere"), &json!({"metadata": {"name": "empty"}})).await.created();
+}
+
+#[tokio::test]
+async fn a_name_that_is_used_again_shows_no_members() {
+    let storage = Arc::new(Memory::new());
+    let wire = Wire::on(storage.clone()).await;
+    wire.organization("acme").await;
+    let place = "namespaces/organization-acme/organizationmemberships";
+    let inside = within("acme", place);
+    wire.post(&inside, &membership("m", "ada", "acme")).await.created();
+    let mut before = wire.watch(&format!("{inside}?watch=true&resourceVersion=0")).await;
+    assert_eq!(before.expect("ADDED").await["metadata"]["name"], "m");
+    remove(&storage, "acme").await;
+    wire.organization("acme").await;
+    assert_eq!(names(&wire.get(&inside).await.ok()), [""; 0]);
+    wire.post(&inside, &membership("n", "bob", "acme")).await.created();
+    assert_eq!(names(&wire.get(&inside).await.ok()), ["n"]);
+    wire.delete(&format!("{place}/m")).await.ok();
+    assert_eq!(before.expect("DELETED").await["metadata"]["name"], "m", "and nothing of n");
 }

@@ -31,14 +31,13 @@ pub use admission::HierarchyAdmission;
 /// Never, as long as the tests of this module pass; the kinds are declared here.
 pub fn definitions() -> Result<Vec<ResourceDefinition>, DefinitionError> {
     let organization_uid = View::LabelUid(labels::ORGANIZATION_UID.to_owned());
-    let organization_ref = View::Field("spec.organizationRef.name".to_owned());
     let user_ref = View::Field("spec.userRef.name".to_owned());
     Ok(vec![
         ResourceDefinition::from_crd(&custom_resource_definition::<Organization>())?,
         ResourceDefinition::from_crd(&custom_resource_definition::<Project>())?
-            .seen_from(ScopeKind::Organization, organization_uid),
+            .seen_from(ScopeKind::Organization, organization_uid.clone()),
         ResourceDefinition::from_crd(&custom_resource_definition::<OrganizationMembership>())?
-            .seen_from(ScopeKind::Organization, organization_ref)
+            .seen_from(ScopeKind::Organization, organization_uid)
             .seen_from(ScopeKind::User, user_ref),
         ResourceDefinition::from_crd(&custom_resource_definition::<ProjectSuspension>())?,
     ])

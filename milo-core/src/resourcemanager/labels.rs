@@ -23,7 +23,7 @@ pub const TYPE_ORGANIZATION: &str = "organization";
 /// the life of the project.
 pub const ORGANIZATION_NAME: &str = "resourcemanager.miloapis.com/organization-name";
 
-/// Label of what belongs to an organization: the organization's UID. Set by the server and kept for
+/// Label of a project and of a membership: the UID of its organization. Set by the server and kept for
 /// life. Names are used again, UIDs are not: this label, not [`ORGANIZATION_NAME`], decides what an
 /// organization sees and who can enter a project.
 pub const ORGANIZATION_UID: &str = "resourcemanager.miloapis.com/organization-uid";

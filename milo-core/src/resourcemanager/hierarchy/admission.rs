@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{dependents, label, organizations, projects, spec_text};
+use super::{dependents, label, membership_organization, organizations, spec_text};
 use crate::{
     admission::{Admission, AdmissionRequest, Operation, StoredObject},
     object::Object,
@@ -20,6 +20,8 @@ use crate::{
 ///   carries the organization's name and UID in labels and has it as its owner, and keeps them for
 ///   life. The UID is what counts: whoever takes the name of an organization that is gone gets
 ///   nothing of what it had.
+/// - A membership lives in the namespace of its organization, which exists when the membership
+///   commits, and never goes to another one. It carries the organization's UID in a label.
 /// - An organization that has projects or memberships cannot be deleted.
 /// - A contact that is given has a name and an e-mail that are not blank.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,12 +40,18 @@ impl Admission for HierarchyAdmission {
         request: &mut AdmissionRequest<'_>,
         object: &mut Object,
     ) -> Result<(), StatusError> {
-        if request.definition.group_resource() == &projects()
-            && request.operation == Operation::Create
-        {
-            return adopt_project(request, object).await;
+        if request.definition.group() != GROUP {
+            return Ok(());
         }
-        Ok(())
+        match (request.definition.plural(), request.old) {
+            ("projects", None) => adopt_project(request, object).await,
+            ("organizationmemberships", None) => adopt_membership(request, object).await,
+            ("organizationmemberships", Some(old)) => {
+                keep_label(old, object, labels::ORGANIZATION_UID);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn validate(
@@ -65,6 +73,7 @@ impl Admission for HierarchyAdmission {
         let errors = match request.definition.plural() {
             "organizations" => check_organization(object),
             "projects" => check_project(request.old, object),
+            "organizationmemberships" => check_membership(request.old, object),
             _ => Vec::new(),
         };
         if errors.is_empty() {
@@ -110,6 +119,23 @@ async fn adopt_project(
     dependents::belong_to(request, organization)
 }
 
+/// Ties a new membership to its organization, within the membership's own commit.
+///
+/// Without an organization it gets no label; then [`check_membership`] says what is missing.
+async fn adopt_membership(
+    request: &mut AdmissionRequest<'_>,
+    object: &mut Object,
+) -> Result<(), StatusError> {
+    remove_label(object, labels::ORGANIZATION_UID);
+    let name = membership_organization(object);
+    if name.is_empty() {
+        return Ok(());
+    }
+    let Some(organization) = organization(request, name).await? else { return Ok(()) };
+    set_label(object, labels::ORGANIZATION_UID, organization.object.uid());
+    dependents::belong_to(request, organization)
+}
+
 /// The organization that something new may belong to: it exists and stays, and it is the one that
 /// the caller was authorized for, not another one that has taken its name since.
 async fn organization(
@@ -134,6 +160,22 @@ fn set_label(object: &mut Object, key: &str, value: &str) {
     // Labels that are no object are refused by validation.
     if let Some(labels) = labels.as_object_mut() {
         labels.insert(key.to_owned(), value.into());
+    }
+}
+
+fn remove_label(object: &mut Object, key: &str) {
+    let labels = object.metadata_mut().get_mut("labels").and_then(Value::as_object_mut);
+    if let Some(labels) = labels {
+        labels.remove(key);
+    }
+}
+
+/// Gives a label its stored value back. Clients of Go Milo do not know of it, and leave it out of
+/// what they replace.
+fn keep_label(old: &Object, object: &mut Object, key: &str) {
+    match label(old, key) {
+        Some(value) => set_label(object, key, value),
+        None => remove_label(object, key),
     }
 }
 
@@ -169,6 +211,29 @@ fn check_project(old: Option<&Object>, object: &Object) -> Vec<FieldError> {
     if owner_name(old) != owner_name(object) {
         let path = FieldPath::new("spec").child("ownerRef").child("name");
         errors.push(FieldError::invalid(path, owner_name(object), "field is immutable"));
+    }
+    errors
+}
+
+fn check_membership(old: Option<&Object>, object: &Object) -> Vec<FieldError> {
+    let name = membership_organization(object);
+    let path = FieldPath::new("spec").child("organizationRef").child("name");
+    if old.is_some_and(|old| membership_organization(old) != name) {
+        return vec![FieldError::invalid(path, name, "field is immutable")];
+    }
+    // What is going away may go, wherever it is.
+    if name.is_empty() || old.is_some_and(Object::is_deleting) {
+        return Vec::new();
+    }
+    let mut errors = Vec::new();
+    let home = labels::organization_namespace(name);
+    if object.namespace() != home {
+        let path = FieldPath::new("metadata").child("namespace");
+        let detail = format!("must be {home:?}, the namespace of the organization");
+        errors.push(FieldError::invalid(path, object.namespace(), detail));
+    }
+    if old.is_none() && label(object, labels::ORGANIZATION_UID).is_none() {
+        errors.push(FieldError::not_found(path, name));
     }
     errors
 }
