@@ -193,26 +193,75 @@ async fn finalizers_do_not_let_projects_in_or_out() {
     assert_eq!(left.records, [], "nothing of it is left");
 }
 
-/// Stops the first deletion after it has looked for what the organization has.
-#[derive(Clone, Debug, Default)]
+/// Stops the first write of a kind: a creation before the steps that come after, a deletion after
+/// those that came before.
+#[derive(Clone, Debug)]
 struct Stop {
+    write: (&'static str, Operation),
     reached: Arc<Notify>,
     passed: Arc<Notify>,
     done: Arc<AtomicBool>,
 }
 
+impl Stop {
+    fn at(plural: &'static str, operation: Operation) -> Self {
+        let (reached, passed) = (Arc::default(), Arc::default());
+        Self { write: (plural, operation), reached, passed, done: Arc::default() }
+    }
+
+    async fn stop(&self, request: &AdmissionRequest<'_>) {
+        let write = (request.definition.plural(), request.operation);
+        if write == self.write && !self.done.swap(true, Ordering::SeqCst) {
+            self.reached.notify_one();
+            self.passed.notified().await;
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl Admission for Stop {
+    async fn mutate(
+        &self,
+        request: &mut AdmissionRequest<'_>,
+        _: &mut Object,
+    ) -> Result<(), StatusError> {
+        self.stop(request).await;
+        Ok(())
+    }
+
     async fn validate(
         &self,
         request: &mut AdmissionRequest<'_>,
         _: &Object,
     ) -> Result<(), StatusError> {
-        if request.operation == Operation::Delete && !self.done.swap(true, Ordering::SeqCst) {
-            self.reached.notify_one();
-            self.passed.notified().await;
-        }
+        self.stop(request).await;
         Ok(())
+    }
+}
+
+/// A caller who may write to an organization may not write to the next one of that name.
+#[tokio::test]
+async fn what_was_allowed_in_an_organization_is_not_done_in_the_next() {
+    let member = "namespaces/organization-acme/organizationmemberships";
+    let name = "invalid: spec.organizationRef.name: Not found: \"acme\"";
+    let owner = "invalid: spec.ownerRef.name: Not found: \"acme\"";
+    for (plural, url, body, text) in [
+        ("projects", "projects", project("p", "acme"), owner),
+        ("organizationmemberships", member, membership("m", "ada", "acme"), name),
+    ] {
+        let stop = Stop::at(plural, Operation::Create);
+        let step = stop.clone();
+        let assemble = |builder: ServerBuilder| builder.admission(step).hierarchy();
+        let wire = Wire::with(Arc::new(Memory::new()), assemble).await;
+        wire.organization("acme").await;
+        let creation = wire.call("POST", &within("acme", url)).json(&body).send();
+        let creation = tokio::spawn(creation);
+        soon(stop.reached.notified()).await;
+        wire.delete("organizations/acme").await.ok();
+        wire.organization("acme").await;
+        stop.passed.notify_one();
+        let answer = soon(creation).await.unwrap();
+        answer.refused(url, 422, "Invalid", &format!("…{text}"));
     }
 }
 
@@ -229,7 +278,7 @@ async fn what_is_created_during_a_deletion_is_not_overlooked() {
             "1 membership (\"m\")",
         ),
     ] {
-        let stop = Stop::default();
+        let stop = Stop::at("organizations", Operation::Delete);
         let step = stop.clone();
         let assemble = |builder: ServerBuilder| builder.hierarchy().admission(step);
         let wire = Wire::with(Arc::new(Memory::new()), assemble).await;
