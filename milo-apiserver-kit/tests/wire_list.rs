@@ -7,7 +7,7 @@ use milo_core::storage::Revision;
 use serde_json::{Value, json};
 use support::{Refusal, Wire, membership, names, refusals, version};
 
-const PLACE: &str = "namespaces/n/organizationmemberships";
+const PLACE: &str = "namespaces/organization-acme/organizationmemberships";
 
 /// Organizations `o0`, `o1`, ... one after the other; the revision of each.
 async fn organizations(wire: &Wire, count: usize) -> Vec<String> {
@@ -30,6 +30,8 @@ async fn list(wire: &Wire, query: &str) -> Value {
 #[tokio::test]
 async fn selectors() {
     let wire = Wire::start().await;
+    wire.organization("acme").await;
+    wire.organization("other").await;
     for (name, user, labels) in [
         ("a", "u1", json!({"tier": "gold", "n": "1"})),
         ("b", "u2", json!({"tier": "silver", "n": "20"})),
@@ -39,9 +41,12 @@ async fn selectors() {
         object["metadata"]["labels"] = labels;
         wire.post(PLACE, &object).await.created();
     }
-    wire.post("namespaces/other/organizationmemberships", &membership("a", "u9", "acme"))
-        .await
-        .created();
+    wire.post(
+        "namespaces/organization-other/organizationmemberships",
+        &membership("a", "u9", "other"),
+    )
+    .await
+    .created();
     for (query, expected) in [
         ("labelSelector=tier", &["a", "b"][..]),
         ("labelSelector=!tier", &["c"]),
@@ -57,8 +62,8 @@ async fn selectors() {
         ("fieldSelector=metadata.name=b", &["b"]),
         ("fieldSelector=metadata.name!=b", &["a", "c"]),
         ("fieldSelector=metadata.name=none", &[]),
-        ("fieldSelector=metadata.namespace=n", &["a", "b", "c"]),
-        ("fieldSelector=metadata.namespace=other", &[]),
+        ("fieldSelector=metadata.namespace=organization-acme", &["a", "b", "c"]),
+        ("fieldSelector=metadata.namespace=organization-other", &[]),
         ("fieldSelector=spec.userRef.name%3D%3Du1", &["a", "c"]),
         ("fieldSelector=spec.userRef.name=u1,metadata.name!=a&labelSelector=!tier", &["c"]),
     ] {
@@ -68,7 +73,10 @@ async fn selectors() {
     }
     let everywhere = wire.get("organizationmemberships?fieldSelector=metadata.name=a").await.ok();
     assert_eq!(names(&everywhere), ["a", "a"], "4.1: in all namespaces");
-    let one = wire.get("organizationmemberships?fieldSelector=metadata.namespace=other").await.ok();
+    let one = wire
+        .get("organizationmemberships?fieldSelector=metadata.namespace=organization-other")
+        .await
+        .ok();
     assert_eq!(names(&one), ["a"], "4.1");
     let label = "unable to parse requirement: …";
     let bad: &[(&str, &str)] = &[

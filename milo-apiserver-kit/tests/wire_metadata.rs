@@ -5,7 +5,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{JSON_PATCH, MERGE, Wire, membership, names, organization, refusals, version};
 
-const PLACE: &str = "namespaces/n/organizationmemberships";
+const PLACE: &str = "namespaces/organization-o/organizationmemberships";
 
 #[tokio::test]
 async fn names_labels_annotations_finalizers_and_owners() {
@@ -240,6 +240,8 @@ async fn orphan_dependents_is_acknowledged() {
 #[tokio::test]
 async fn collections_are_deleted_by_selection() {
     let wire = Wire::start().await;
+    wire.organization("o").await;
+    wire.organization("other").await;
     for (name, user) in [("a", "u1"), ("b", "u2"), ("c", "u1"), ("d", "u3")] {
         let mut object = membership(name, user, "o");
         object["metadata"]["labels"] = json!({"name": name});
@@ -248,9 +250,12 @@ async fn collections_are_deleted_by_selection() {
         }
         wire.post(PLACE, &object).await.created();
     }
-    wire.post("namespaces/other/organizationmemberships", &membership("z", "u1", "o"))
-        .await
-        .created();
+    wire.post(
+        "namespaces/organization-other/organizationmemberships",
+        &membership("z", "u1", "other"),
+    )
+    .await
+    .created();
     let tried = wire.delete(&format!("{PLACE}?dryRun=All")).await.ok();
     assert_eq!(names(&tried), ["a", "b", "c", "d"], "2.11");
     assert_eq!(names(&wire.get(PLACE).await.ok()), ["a", "b", "c", "d"], "2.11");

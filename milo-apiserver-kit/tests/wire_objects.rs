@@ -5,7 +5,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{Wire, membership, organization, refusals, version};
 
-const PLACE: &str = "namespaces/n/organizationmemberships";
+const PLACE: &str = "namespaces/organization-o/organizationmemberships";
 
 /// An organization with something changed, as text.
 fn changed(change: impl FnOnce(&mut Value)) -> String {
@@ -89,8 +89,9 @@ async fn creation() {
 #[tokio::test]
 async fn namespaces_of_bodies_and_urls() {
     let wire = Wire::start().await;
+    wire.organization("o").await;
     let created = wire.post(PLACE, &membership("m", "u", "o")).await.created();
-    assert_eq!(created["metadata"]["namespace"], "n", "2.3 step 9");
+    assert_eq!(created["metadata"]["namespace"], "organization-o", "2.3 step 9");
     let mut elsewhere = membership("x", "u", "o");
     elsewhere["metadata"]["namespace"] = "other".into();
     let text =
@@ -124,6 +125,7 @@ async fn namespaces_of_bodies_and_urls() {
 #[tokio::test]
 async fn generated_names() {
     let wire = Wire::start().await;
+    wire.organization("o").await;
     let base = "x".repeat(70);
     let sent = json!({"metadata": {"generateName": base}});
     let created = wire.post("organizationmemberships", &sent).await;

@@ -11,7 +11,7 @@ use serde_json::json;
 use support::{GROUP, Refusal, Wire, membership, refusals, soon, version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-const PLACE: &str = "namespaces/n/organizationmemberships";
+const PLACE: &str = "namespaces/organization-o/organizationmemberships";
 const INITIAL: &str = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
 
 #[tokio::test]
@@ -221,6 +221,7 @@ async fn every_way_to_begin() {
 #[tokio::test]
 async fn selections_have_their_own_view_of_events() {
     let wire = Wire::start().await;
+    wire.organization("o").await;
     let url = format!("{PLACE}/m");
     let mut object = membership("m", "u1", "o");
     object["metadata"]["labels"] = json!({"tier": "silver"});

@@ -40,6 +40,15 @@ pub struct StoredObject {
     pub object: Object,
 }
 
+/// What [`ObjectReader::find`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The first objects, in the order of their keys.
+    pub first: Vec<StoredObject>,
+    /// How many there are, those that are not in `first` included.
+    pub total: usize,
+}
+
 /// Reads objects of any served kind, linearizably.
 #[async_trait]
 pub trait ObjectReader: Send + Sync {
@@ -54,6 +63,23 @@ pub trait ObjectReader: Send + Sync {
         namespace: &str,
         name: &str,
     ) -> Result<Option<StoredObject>, StatusError>;
+
+    /// The objects of a kind in `scope`, in all namespaces, for which `wanted` holds: the first
+    /// `limit` of them and their number, from one snapshot. Memory stays bounded, but every object
+    /// of the kind in the scope is decoded: this is for rare writes.
+    ///
+    /// What commits after the snapshot is not seen. A step that must rule it out adds a
+    /// precondition on a key that such commits write.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    async fn find(
+        &self,
+        resource: &GroupResource,
+        scope: &Scope,
+        wanted: &(dyn for<'a> Fn(&'a Object) -> bool + Sync),
+        limit: usize,
+    ) -> Result<Found, StatusError>;
 }
 
 /// A write on its way to the storage.

@@ -54,13 +54,19 @@ pub struct ResourceDefinition {
 }
 
 /// Which objects belong to a tenant that does not own a key space: those where this label or field
-/// is the tenant's name.
+/// says the tenant's name or UID.
+///
+/// A name can be taken by another tenant when the first one is gone, and its objects go with it.
+/// So a view by name is only for tenants whose names are never used again, and for kinds whose
+/// objects are gone before their tenant; everywhere else it takes a view by UID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum View {
-    /// A label key.
+    /// The label with this key is the tenant's name.
     Label(String),
-    /// A selectable field, as `spec.userRef.name`.
+    /// The label with this key is the tenant's UID.
+    LabelUid(String),
+    /// This selectable field, as `spec.userRef.name`, is the tenant's name.
     Field(String),
 }
 

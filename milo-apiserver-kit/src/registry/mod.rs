@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use milo_core::{
-    admission::{ObjectReader, StoredObject},
-    key::{GroupResource, Key},
+    admission::{Found, ObjectReader, StoredObject},
+    key::{GroupResource, Key, KeyRange},
     object::Object,
     scope::Scope,
     status::StatusError,
-    storage::Storage,
+    storage::{ListOptions, Record, Storage},
 };
 
 pub(crate) use patch::{PATCH_TYPES, PatchType};
@@ -49,6 +49,9 @@ impl Registry {
     }
 }
 
+/// How many objects are searched at once.
+const SEARCH_PAGE: usize = 256;
+
 /// Reads any object from the storage, for admission.
 #[derive(Debug)]
 pub(crate) struct StorageReader(pub(crate) Arc<dyn Storage>);
@@ -64,8 +67,45 @@ impl ObjectReader for StorageReader {
     ) -> Result<Option<StoredObject>, StatusError> {
         let Ok(key) = Key::object(resource, scope, namespace, name) else { return Ok(None) };
         let record = self.0.get(&key).await.map_err(|error| errors::read(&error))?;
-        let Some(record) = record else { return Ok(None) };
-        let object = Object::from_slice(&record.value).map_err(StatusError::internal)?;
-        Ok(Some(StoredObject { key, revision: record.revision, object }))
+        record.map(stored).transpose()
     }
+
+    async fn find(
+        &self,
+        resource: &GroupResource,
+        scope: &Scope,
+        wanted: &(dyn for<'a> Fn(&'a Object) -> bool + Sync),
+        limit: usize,
+    ) -> Result<Found, StatusError> {
+        let mut found = Found::default();
+        let mut options = ListOptions::default().limit(SEARCH_PAGE);
+        let whole = KeyRange::scope(resource, scope).map_err(StatusError::internal)?;
+        let mut rest = Some(whole.clone());
+        while let Some(range) = rest.take() {
+            let page = self.0.list(&range, options).await.map_err(|error| errors::read(&error))?;
+            options = options.at(page.revision);
+            if page.remaining > 0
+                && let Some(last) = page.records.last()
+            {
+                rest = whole.starting_at([last.key.as_bytes(), b"\0"].concat().into());
+            }
+            for record in page.records {
+                let object = stored(record)?;
+                if wanted(&object.object) {
+                    found.total += 1;
+                    if found.first.len() < limit {
+                        found.first.push(object);
+                    }
+                }
+            }
+            // Decoding a page takes a while; others want the thread too.
+            tokio::task::yield_now().await;
+        }
+        Ok(found)
+    }
+}
+
+fn stored(record: Record) -> Result<StoredObject, StatusError> {
+    let object = Object::from_slice(&record.value).map_err(StatusError::internal)?;
+    Ok(StoredObject { key: record.key, revision: record.revision, object })
 }

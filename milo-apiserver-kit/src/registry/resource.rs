@@ -86,17 +86,16 @@ impl Resource {
         if scope.kind() == self.definition.home() {
             return Some(Place { scope: scope.clone(), view: Selection::default() });
         }
-        let tenant = scope.tenant()?.name();
+        let tenant = scope.tenant()?;
         let mut view = Selection::default();
+        // A tenant whose name cannot be a label value owns nothing that could be labelled.
+        let label = |key, value| LabelRequirement::new(key, LabelOperator::Equals, [value]).ok();
         match self.definition.view(scope.kind())? {
-            View::Label(key) => {
-                let equals = LabelRequirement::new(key, LabelOperator::Equals, [tenant]);
-                // A tenant whose name cannot be a label value owns nothing that could be labelled.
-                view.labels = view.labels.with(equals.ok()?);
-            }
+            View::Label(key) => view.labels = view.labels.with(label(key, tenant.name())?),
+            View::LabelUid(key) => view.labels = view.labels.with(label(key, tenant.uid())?),
             View::Field(path) => {
-                view.fields =
-                    view.fields.with(FieldRequirement::new(path, FieldOperator::Equals, tenant));
+                let equals = FieldRequirement::new(path, FieldOperator::Equals, tenant.name());
+                view.fields = view.fields.with(equals);
             }
             _ => return None,
         }

@@ -23,6 +23,11 @@ pub const TYPE_ORGANIZATION: &str = "organization";
 /// the life of the project.
 pub const ORGANIZATION_NAME: &str = "resourcemanager.miloapis.com/organization-name";
 
+/// Label of a project and of a membership: the UID of its organization. Set by the server and kept for
+/// life. Names are used again, UIDs are not: this label, not [`ORGANIZATION_NAME`], decides what an
+/// organization sees and who can enter a project.
+pub const ORGANIZATION_UID: &str = "resourcemanager.miloapis.com/organization-uid";
+
 /// Label of what belongs to a project outside it: the project's name.
 pub const PROJECT_NAME: &str = "resourcemanager.miloapis.com/project-name";
 

@@ -41,6 +41,7 @@ fn a_project_belongs_to_its_control_plane() {
           generation: 1
           labels:
             resourcemanager.miloapis.com/organization-name: acme
+            resourcemanager.miloapis.com/organization-uid: UID
           name: acme-web
           ownerReferences:
           - apiVersion: resourcemanager.miloapis.com/v1alpha1

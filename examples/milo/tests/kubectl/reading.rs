@@ -177,6 +177,8 @@ fn membership(user: &str, organization: &str) -> String {
 #[test]
 fn field_selectors_and_namespaces() {
     let Some(milo) = Milo::start() else { return };
+    milo.create(&organization("acme"));
+    milo.create(&organization("beta"));
     let members = [("ada", "acme"), ("bob", "acme"), ("ada", "beta")];
     milo.create(&members.map(|(user, organization)| membership(user, organization)).join("---\n"));
     milo.run("get organizationmemberships -A").prints(
