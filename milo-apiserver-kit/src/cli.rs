@@ -39,7 +39,17 @@ use crate::ServerBuilder;
 /// `name` is the program's name in messages and the default of its data directory, `{name}-data`.
 /// A failure is told in one line on stderr; the exit code is then 1, or 2 for a bad flag.
 pub fn main(name: &'static str, assemble: impl FnOnce(ServerBuilder) -> ServerBuilder) -> ExitCode {
-    let options = match parse(name) {
+    main_with_data_dir(name, &format!("./{name}-data"), assemble)
+}
+
+/// As [`main`], with another default for the data directory: for a program that can take over the
+/// data of another one.
+pub fn main_with_data_dir(
+    name: &'static str,
+    data_dir: &str,
+    assemble: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> ExitCode {
+    let options = match parse(name, data_dir) {
         Ok(options) => options,
         Err(code) => return code,
     };
@@ -60,10 +70,10 @@ pub fn main(name: &'static str, assemble: impl FnOnce(ServerBuilder) -> ServerBu
 }
 
 /// The flags of this process, or the exit code after help or a mistake was told.
-fn parse(name: &'static str) -> Result<Options, ExitCode> {
+fn parse(name: &'static str, data_dir: &str) -> Result<Options, ExitCode> {
     let command = Options::command()
         .name(name)
-        .mut_arg("data_dir", |arg| arg.default_value(format!("./{name}-data")));
+        .mut_arg("data_dir", |arg| arg.default_value(data_dir.to_owned()));
     let parsed = command.try_get_matches().and_then(|found| Options::from_arg_matches(&found));
     parsed.map_err(|error| {
         if !error.use_stderr() {

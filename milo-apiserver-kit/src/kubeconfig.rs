@@ -146,6 +146,17 @@ impl Kubeconfig {
             .map_err(|source| KubeconfigError::Write { path: path.to_owned(), source })
     }
 
+    /// As [`write`](Self::write), but replaces whatever is there: for a file in a directory of ours.
+    ///
+    /// # Errors
+    ///
+    /// [`KubeconfigError`], one line that names the file and what to do.
+    pub fn overwrite(&self, path: impl AsRef<Path>) -> Result<(), KubeconfigError> {
+        let path = path.as_ref();
+        files::write_private(path, &self.to_yaml()?)
+            .map_err(|source| KubeconfigError::Write { path: path.to_owned(), source })
+    }
+
     fn check_ours(&self, present: &str) -> Result<(), String> {
         if present.trim().is_empty() {
             return Ok(());

@@ -280,6 +280,17 @@ fn a_kubeconfig_of_somebody_else_is_kept() {
 
 #[cfg(unix)]
 #[test]
+fn a_kubeconfig_in_a_directory_of_ours_is_replaced() {
+    let root = root();
+    let path = root.path().join("admin.kubeconfig");
+    let pki = Pki::in_memory(&[]).unwrap();
+    Kubeconfig::new("other", "https://127.0.0.1:1", "ca").write(&path).unwrap();
+    kubeconfig(&pki).overwrite(&path).unwrap();
+    let config = kube::config::Kubeconfig::from_yaml(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(config.current_context.as_deref(), Some("milo"));
+}
+
+#[test]
 fn a_kubeconfig_is_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let root = root();

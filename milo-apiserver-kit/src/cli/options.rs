@@ -31,7 +31,7 @@ pub struct Options {
     pub tls_private_key_file: Option<PathBuf>,
 
     /// Directory of everything that this program keeps: objects, certificates, the kubeconfig
-    // The default is the program's name and `-data`: see `cli::main`.
+    // Each program has a default of its own: see `cli::main`.
     #[arg(long, value_name = "DIR", default_value = "./data", help_heading = "Storage")]
     pub data_dir: PathBuf,
 

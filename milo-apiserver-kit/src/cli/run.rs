@@ -141,11 +141,20 @@ fn write_kubeconfig(
             .with_context(|| format!("cannot read --tls-cert-file {}", file.display()))?,
         None => pki.ca_certificate().to_owned(),
     };
-    let path = options.write_kubeconfig.clone();
-    let path = path.unwrap_or_else(|| options.data_dir.join("admin.kubeconfig"));
-    Kubeconfig::new(name, &url, &trusted)
-        .with_client_certificate("admin", pki.admin())
-        .write(&path)?;
+    let kubeconfig =
+        Kubeconfig::new(name, &url, &trusted).with_client_certificate("admin", pki.admin());
+    let path = match &options.write_kubeconfig {
+        Some(path) => {
+            kubeconfig.write(path)?;
+            path.clone()
+        }
+        // The data directory is ours, whichever program wrote there before.
+        None => {
+            let path = options.data_dir.join("admin.kubeconfig");
+            kubeconfig.overwrite(&path)?;
+            path
+        }
+    };
     Ok(std::path::absolute(&path).unwrap_or(path))
 }
 
