@@ -260,6 +260,28 @@ async fn a_collection_is_deleted_as_far_as_it_is_still_selected() {
 }
 
 #[tokio::test]
+async fn a_page_does_not_tell_whether_others_have_more() {
+    let wire = Wire::start().await;
+    for name in ["a", "b"] {
+        wire.organization(name).await;
+        let project = json!({
+            "metadata": {"name": format!("of-{name}")},
+            "spec": {"ownerRef": {"kind": "Organization", "name": name}},
+        });
+        wire.post("projects", &project).await.created();
+    }
+    let url = "organizations/a/control-plane/apis/resourcemanager.miloapis.com/v1alpha1/projects";
+    let newest = wire.get(url).await.ok();
+    let exact = format!("&resourceVersion={}", support::version(&newest));
+    wire.organization("c").await;
+    for freshness in ["", &exact] {
+        let page = wire.get(&format!("{url}?limit=1{freshness}")).await.ok();
+        assert_eq!(support::names(&page), ["of-a"]);
+        assert!(page["metadata"].get("continue").is_none(), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_kind_is_served_in_one_version() {
     let mut other = Gadget::crd();
     other.spec.versions[0].name = "v2".into();

@@ -212,11 +212,15 @@ impl Cache {
             if looked % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            if found.len() == limit {
-                // The rest is only let go of, which takes its time as well.
-                next = next.or_else(|| found.last().map(|last| last.key().to_bytes()));
-            } else if filter.matches(&object, &self.definition) {
+            // The rest is only let go of, which takes its time as well.
+            if next.is_some() || !filter.matches(&object, &self.definition) {
+                continue;
+            }
+            if found.len() < limit {
                 found.push(object);
+            } else {
+                // Only what can be seen tells that the list goes on: not whether others have more.
+                next = found.last().map(|last| last.key().to_bytes());
             }
         }
         (found, next)

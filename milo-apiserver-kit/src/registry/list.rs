@@ -128,17 +128,19 @@ impl Resource {
             let total = page.records.len() as u64 + page.remaining;
             for (index, record) in page.records.into_iter().enumerate() {
                 tokio::task::consume_budget().await;
+                last = Some(record.key.to_bytes());
+                let object =
+                    Cached::new(record, &self.definition).map_err(|error| self.corrupt(&error))?;
+                if !everything && !filter.matches(&object, &self.definition) {
+                    continue;
+                }
+                // Only what can be seen tells that the list goes on.
                 if objects.len() == limit {
                     let next = objects.last().map(|object| object.key().to_bytes());
                     let remaining = everything.then(|| total - index as u64);
                     return Ok(Listing { objects, revision, next, remaining });
                 }
-                last = Some(record.key.to_bytes());
-                let object =
-                    Cached::new(record, &self.definition).map_err(|error| self.corrupt(&error))?;
-                if everything || filter.matches(&object, &self.definition) {
-                    objects.push(Arc::new(object));
-                }
+                objects.push(Arc::new(object));
             }
             if page.remaining > 0
                 && let Some(last) = last
