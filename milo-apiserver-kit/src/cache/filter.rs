@@ -15,9 +15,19 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// `selection` is what the client selects, together with what the view requires or without.
+    /// What the client selects, of what `view` lets it see.
     pub(crate) fn new(view: Selection, selection: Selection) -> Self {
         Self { view, selection }
+    }
+
+    /// The same view with another selection.
+    pub(crate) fn selecting(&self, selection: Selection) -> Self {
+        Self { view: self.view.clone(), selection }
+    }
+
+    /// What can be seen.
+    pub(crate) fn view(&self) -> &Selection {
+        &self.view
     }
 
     /// Whether every object is meant.

@@ -159,7 +159,7 @@ impl Resource {
         if place.sees_all() {
             return Ok(());
         }
-        let view = place.view();
+        let view = place.filter().view();
         let labels = view.labels.matches_object(object);
         let fields = view.fields.requirements().iter().all(|requirement| {
             let field = self

@@ -15,7 +15,7 @@ use milo_core::{
 };
 use serde_json::json;
 
-use super::{Call, Place, Resource, admission::Write, render::ListMeta};
+use super::{Call, Place, Resource, admission::Write, render::ListMeta, update::ATTEMPTS};
 use crate::{
     body::Body,
     cache::Shared,
@@ -24,8 +24,6 @@ use crate::{
     respond,
 };
 
-/// See the constant of the same name in `update`.
-const ATTEMPTS: usize = 256;
 /// How many objects of a collection are deleted at a time: they share the storage's commits.
 const AT_ONCE: usize = 32;
 
@@ -167,9 +165,8 @@ impl Resource {
     ) -> Result<Response<Body>, StatusError> {
         let list = ListOptions::parse(call.query)?;
         let options = DeleteOptions::parse(call.query, body, self.definition.api_version())?;
-        let selection = place.narrow(list.selection.clone());
+        let selected = place.selecting(list.selection.clone());
         let (meta, objects) = self.select(call, place, list).await?;
-        let selected = place.selecting(selection);
         let mut processed: Vec<Shared> = Vec::with_capacity(objects.len());
         {
             let shared: &Call<'_> = call;

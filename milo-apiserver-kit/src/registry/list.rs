@@ -46,7 +46,7 @@ impl Resource {
     ) -> Result<(ListMeta, Vec<Shared>), StatusError> {
         self.check_fields(&options.selection)?;
         let whole = self.selected_range(place, &call.target.namespace, &options.selection)?;
-        let filter = Filter::new(place.view().clone(), place.narrow(options.selection));
+        let filter = place.filter().selecting(options.selection);
         let (range, token) = match options.continue_token.as_str() {
             "" => (whole.clone(), None),
             text => {

@@ -128,6 +128,27 @@ struct ApplyPatch {
     warned: usize,
 }
 
+impl ApplyPatch {
+    fn patched(&self, current: &Object) -> Result<Value, StatusError> {
+        let mut document = current.clone().into_value();
+        self.patch.apply(&mut document)?;
+        Ok(document)
+    }
+
+    /// Upstream's answer to a patch whose result is no object of the kind, or has fields that the
+    /// kind does not have: 422 with an empty kind and name. The result is shown; it is made again
+    /// here, so that patches that are right need no copy of it.
+    fn undecodable(&self, current: &Object, why: &str) -> StatusError {
+        let document = match self.patched(current) {
+            Ok(document) => document.to_string(),
+            Err(error) => return error,
+        };
+        let path = milo_core::status::FieldPath::new("patch");
+        let error = milo_core::status::FieldError::invalid(path, document, why);
+        StatusError::invalid("", "", "", &[error])
+    }
+}
+
 impl Change for ApplyPatch {
     fn apply(
         &mut self,
@@ -135,11 +156,9 @@ impl Change for ApplyPatch {
         call: &mut Call<'_>,
         current: &Object,
     ) -> Result<Object, StatusError> {
-        let mut document = current.clone().into_value();
-        self.patch.apply(&mut document)?;
         let (mut object, unknown) = resource
-            .shape(document.clone())
-            .map_err(|error| undecodable(&document, error.message()))?;
+            .shape(self.patched(current)?)
+            .map_err(|error| self.undecodable(current, error.message()))?;
         let problems: Vec<String> = self.problems.iter().cloned().chain(unknown).collect();
         call.warnings.truncate(self.warned);
         match self.validation {
@@ -148,7 +167,7 @@ impl Change for ApplyPatch {
             FieldValidation::Strict if problems.is_empty() => {}
             FieldValidation::Strict => {
                 let text = format!("strict decoding error: {}", problems.join(", "));
-                return Err(undecodable(&document, &text));
+                return Err(self.undecodable(current, &text));
             }
         }
         if object.namespace() != current.namespace() {
@@ -164,12 +183,4 @@ impl Change for ApplyPatch {
         }
         Ok(object)
     }
-}
-
-/// Upstream's answer to a patch whose result is no object of the kind, or has fields that the kind
-/// does not have: 422 with an empty kind and name.
-fn undecodable(document: &Value, why: &str) -> StatusError {
-    let path = milo_core::status::FieldPath::new("patch");
-    let error = milo_core::status::FieldError::invalid(path, document.to_string(), why);
-    StatusError::invalid("", "", "", &[error])
 }

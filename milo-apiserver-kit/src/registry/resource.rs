@@ -19,7 +19,7 @@ use milo_core::{
 use super::StorageReader;
 use crate::{
     body::Body,
-    cache::{Cache, Cached, CorruptObject},
+    cache::{Cache, Cached, CorruptObject, Filter},
     errors,
     negotiate::Form,
     request::{Query, options::Selection},
@@ -52,7 +52,7 @@ pub(crate) struct Call<'a> {
 pub(crate) struct Place {
     scope: Scope,
     /// Which objects can be seen from the control plane of the request.
-    view: Selection,
+    filter: Filter,
 }
 
 impl Resource {
@@ -84,7 +84,7 @@ impl Resource {
     /// there.
     pub(crate) fn place(&self, scope: &Scope) -> Option<Place> {
         if scope.kind() == self.definition.home() {
-            return Some(Place { scope: scope.clone(), view: Selection::default() });
+            return Some(Place { scope: scope.clone(), filter: Filter::default() });
         }
         let tenant = scope.tenant()?;
         let mut view = Selection::default();
@@ -99,7 +99,8 @@ impl Resource {
             }
             _ => return None,
         }
-        Some(Place { scope: Scope::Platform, view })
+        let filter = Filter::new(view, Selection::default());
+        Some(Place { scope: Scope::Platform, filter })
     }
 
     pub(super) fn key(
@@ -166,7 +167,7 @@ impl Resource {
         }
         let cached =
             Cached::new(record.clone(), &self.definition).map_err(|error| self.corrupt(&error))?;
-        if cached.matches(&place.view, &self.definition) {
+        if place.filter.matches(&cached, &self.definition) {
             return Ok(record);
         }
         Err(self.not_found(name))
@@ -222,27 +223,17 @@ impl<'a> Call<'a> {
 }
 
 impl Place {
-    /// The same place, of which only what is selected can be seen.
+    /// The same place, of which only what is selected is meant.
     pub(super) fn selecting(&self, selection: Selection) -> Self {
-        Self { scope: self.scope.clone(), view: selection }
+        Self { scope: self.scope.clone(), filter: self.filter.selecting(selection) }
     }
 
     pub(super) fn sees_all(&self) -> bool {
-        self.view.labels.is_everything() && self.view.fields.is_everything()
+        self.filter.is_everything()
     }
 
-    /// What the client selects, within what can be seen.
-    pub(super) fn narrow(&self, mut selection: Selection) -> Selection {
-        for requirement in self.view.labels.requirements() {
-            selection.labels = selection.labels.with(requirement.clone());
-        }
-        for requirement in self.view.fields.requirements() {
-            selection.fields = selection.fields.with(requirement.clone());
-        }
-        selection
-    }
-
-    pub(super) fn view(&self) -> &Selection {
-        &self.view
+    /// Which objects are meant.
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
     }
 }

@@ -17,7 +17,7 @@ use crate::{body::Body, errors, request::options::WriteOptions};
 
 /// How often an update is computed anew because of concurrent writes. Each round means that
 /// someone else's write went through, so only starvation runs into it.
-const ATTEMPTS: usize = 256;
+pub(super) const ATTEMPTS: usize = 256;
 
 /// Which half of an object a write may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,7 +52,7 @@ impl Resource {
         let stream = WatchStream {
             resource: self.clone(),
             range,
-            filter: Filter::new(place.view().clone(), place.narrow(options.selection)),
+            filter: place.filter().selecting(options.selection),
             encoder: Encoder { form: call.form, include, columns_sent: false },
             bookmarks: options.bookmarks.then(|| bookmark_timer(ends)),
             ends,

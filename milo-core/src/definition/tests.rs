@@ -1,3 +1,5 @@
+//! Definitions of real kinds, derived and from types.
+
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 
 use super::*;

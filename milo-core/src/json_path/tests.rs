@@ -1,3 +1,5 @@
+//! Paths that are read, refused and followed.
+
 use serde_json::json;
 
 use super::*;

@@ -155,7 +155,7 @@ impl JsonSchema for Organization {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         ObjectSchema::new(
             "An organization is a tenant of the platform: it owns projects, and users are its \
-             members. Deleting it deletes its projects and memberships.",
+             members. It can be deleted once it has neither projects nor memberships.",
         )
         .optional_spec::<OrganizationSpec>()
         .status::<OrganizationStatus>()

@@ -106,7 +106,7 @@ impl JsonSchema for Project {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         ObjectSchema::new(
             "A project holds the resources of one undertaking of an organization, in a control \
-             plane of its own. Deleting it deletes all that it holds.",
+             plane of its own. What it holds is out of reach once it is deleted.",
         )
         .required_spec::<ProjectSpec>()
         .status::<ProjectStatus>()
