@@ -33,6 +33,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`server`] | [`Server`] and its builder |
+//! | [`kind`], [`rest`] | kinds with subresources or a storage of their own |
 //! | [`service`] | the server as one `tower::Service` |
 //! | [`authn`] | who is calling: client certificates, bearer tokens |
 //! | [`listener`], [`tls`], [`pki`], [`kubeconfig`] | the kit's own HTTPS edge |
@@ -58,6 +59,7 @@ mod errors;
 mod health;
 mod human;
 mod in_flight;
+pub mod kind;
 pub mod kubeconfig;
 pub mod listener;
 mod negotiate;
@@ -67,6 +69,7 @@ pub mod pki;
 mod registry;
 mod request;
 mod respond;
+pub mod rest;
 pub mod server;
 pub mod service;
 mod table;
@@ -75,5 +78,6 @@ pub mod testing;
 pub mod tls;
 pub mod version;
 
+pub use kind::Kind;
 pub use milo_core;
 pub use server::{Server, ServerBuilder};

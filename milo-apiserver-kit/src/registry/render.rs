@@ -1,6 +1,6 @@
 //! Objects and lists in the form that the client accepts.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use http::{Response, StatusCode};
 use milo_core::{object::Object, request::Verb, status::StatusError};
 use serde_json::{Value, json};
@@ -218,18 +218,5 @@ impl ListWriter {
         }
         block.put_slice(b"]}\n");
         true
-    }
-}
-
-/// The served bytes of an object that was just written.
-pub(super) fn written(
-    object: &Object,
-    encoded: &milo_core::object::Encoded,
-    revision: Option<milo_core::storage::Revision>,
-) -> Bytes {
-    match revision {
-        Some(revision) => encoded.at(revision),
-        // A dry run that created nothing has no revision.
-        None => serde_json::to_vec(object.fields()).map(Bytes::from).unwrap_or_default(),
     }
 }
