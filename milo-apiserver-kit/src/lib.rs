@@ -33,6 +33,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`server`] | [`Server`] and its builder |
+//! | [`kind`], [`rest`] | kinds with subresources or a storage of their own |
 //! | [`service`] | the server as one `tower::Service` |
 //! | [`authn`] | who is calling: client certificates, bearer tokens |
 //! | [`listener`], [`tls`], [`pki`], [`kubeconfig`] | the kit's own HTTPS edge |
@@ -59,6 +60,7 @@ mod errors;
 mod health;
 mod human;
 mod in_flight;
+pub mod kind;
 pub mod kubeconfig;
 pub mod listener;
 mod media;
@@ -70,6 +72,7 @@ mod protobuf;
 mod registry;
 mod request;
 mod respond;
+pub mod rest;
 pub mod server;
 pub mod service;
 mod table;
@@ -78,5 +81,6 @@ pub mod testing;
 pub mod tls;
 pub mod version;
 
+pub use kind::Kind;
 pub use milo_core;
 pub use server::{Server, ServerBuilder};

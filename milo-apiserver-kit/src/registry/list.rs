@@ -9,7 +9,7 @@ use milo_core::{
     storage::{ListOptions as StorageList, ReadError, Revision},
 };
 
-use super::{Call, Place, Resource, continue_token::ContinueToken, render::ListMeta};
+use super::{Call, KeyValue, Place, Resource, continue_token::ContinueToken, render::ListMeta};
 use crate::{
     body::Body,
     cache::{Cached, Filter, Listing, Shared},
@@ -93,22 +93,24 @@ impl Resource {
         limit: Option<usize>,
         freshness: Freshness,
     ) -> Result<Listing, StatusError> {
-        self.cache.reach(freshness).await?;
+        let store = self.key_value()?;
+        store.cache.reach(freshness).await?;
         let exactly = match freshness {
             Freshness::Exact(revision) => Some(revision),
             _ => None,
         };
-        if let Some(listing) = self.cache.list(range, whole, filter, limit, exactly).await {
+        if let Some(listing) = store.cache.list(range, whole, filter, limit, exactly).await {
             return Ok(listing);
         }
         // Only a state that was asked for exactly can be one that the cache does not show.
-        let revision = exactly.unwrap_or_else(|| self.cache.revision());
-        self.listing_at(range, filter, limit, revision).await
+        let revision = exactly.unwrap_or_else(|| store.cache.revision());
+        self.listing_at(store, range, filter, limit, revision).await
     }
 
     /// An older state, which only the storage still knows.
     async fn listing_at(
         &self,
+        store: &KeyValue,
         range: &KeyRange,
         filter: &Filter,
         limit: Option<usize>,
@@ -122,7 +124,7 @@ impl Resource {
             // One more than asked for tells whether the list goes on.
             let wanted = if everything { (limit - objects.len()).saturating_add(1) } else { PAGE };
             let options = StorageList::default().at(revision).limit(wanted.min(PAGE));
-            let page = self.storage.list(&part, options).await;
+            let page = store.storage.list(&part, options).await;
             let page = page.map_err(|error: ReadError| errors::read(&error))?;
             let mut last = None;
             let total = page.records.len() as u64 + page.remaining;

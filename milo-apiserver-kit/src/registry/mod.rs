@@ -1,6 +1,7 @@
 //! The kinds that a server serves, and what can be done with them.
 
 mod admission;
+mod backend;
 mod continue_token;
 mod create;
 mod decode;
@@ -24,6 +25,7 @@ use milo_core::{
     storage::{ListOptions, Record, Storage},
 };
 
+pub(crate) use backend::{Backend, KeyValue};
 pub(crate) use patch::{PATCH_TYPES, PatchType};
 pub(crate) use resource::{Call, Place, Resource};
 

@@ -2,7 +2,7 @@
 
 mod list;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use http::{Response, StatusCode};
 use milo_core::{object::Object, request::Verb, status::StatusError};
 use serde_json::{Value, json};
@@ -148,18 +148,5 @@ impl Call<'_> {
     /// Whether the answer is made of stored bytes as they are.
     fn copies(&self) -> bool {
         self.form == Form::Plain && self.encoding == Encoding::Json
-    }
-}
-
-/// The served bytes of an object that was just written.
-pub(super) fn written(
-    object: &Object,
-    encoded: &milo_core::object::Encoded,
-    revision: Option<milo_core::storage::Revision>,
-) -> Bytes {
-    match revision {
-        Some(revision) => encoded.at(revision),
-        // A dry run that created nothing has no revision.
-        None => serde_json::to_vec(object.fields()).map(Bytes::from).unwrap_or_default(),
     }
 }

@@ -16,11 +16,13 @@ use milo_core::{
     storage::{Record, Storage},
 };
 
-use super::StorageReader;
+use super::{
+    StorageReader,
+    backend::{Backend, KeyValue, Target},
+};
 use crate::{
     body::Body,
-    cache::{Cache, Cached, CorruptObject, Filter},
-    errors,
+    cache::{Cached, CorruptObject, Filter},
     media::Encoding,
     negotiate::Form,
     request::{Query, options::Selection},
@@ -30,8 +32,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Resource {
     pub(super) definition: Arc<ResourceDefinition>,
-    pub(super) cache: Arc<Cache>,
-    pub(super) storage: Arc<dyn Storage>,
+    pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
 }
@@ -57,15 +58,14 @@ pub(crate) struct Place {
 }
 
 impl Resource {
-    pub(crate) fn new(cache: Arc<Cache>, admission: Arc<[Arc<dyn Admission>]>) -> Self {
-        let storage = cache.storage().clone();
-        Self {
-            definition: cache.definition().clone(),
-            cache,
-            reader: StorageReader(storage.clone()),
-            storage,
-            admission,
-        }
+    /// `storage` is what admission steps read, wherever the objects of this kind are kept.
+    pub(crate) fn new(
+        definition: Arc<ResourceDefinition>,
+        backend: Backend,
+        storage: Arc<dyn Storage>,
+        admission: Arc<[Arc<dyn Admission>]>,
+    ) -> Self {
+        Self { definition, backend, reader: StorageReader(storage), admission }
     }
 
     /// What the registry sorts and finds by.
@@ -77,8 +77,27 @@ impl Resource {
         &self.definition
     }
 
-    pub(crate) fn cache(&self) -> &Arc<Cache> {
-        &self.cache
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// The server's storage, if the objects of this kind are kept there.
+    pub(super) fn key_value(&self) -> Result<&KeyValue, StatusError> {
+        match &self.backend {
+            Backend::KeyValue(store) => Ok(store),
+            Backend::Rest(_) => Err(StatusError::internal("the kind is not in the storage")),
+        }
+    }
+
+    /// The object that a call means, as the backend is told of it.
+    pub(super) fn target<'a>(
+        &'a self,
+        call: &Call<'a>,
+        place: &'a Place,
+        key: &'a Key,
+    ) -> Target<'a> {
+        let (attributes, definition) = (call.attributes, &*self.definition);
+        Target { attributes, definition, scope: &place.scope, key }
     }
 
     /// Where this kind's objects live for a request in `scope`; none when the kind does not exist
@@ -147,11 +166,12 @@ impl Resource {
     /// The newest stored object that belongs to the place, or 404.
     pub(super) async fn read(
         &self,
+        call: &Call<'_>,
         place: &Place,
         key: &Key,
         name: &str,
     ) -> Result<Record, StatusError> {
-        let record = self.storage.get(key).await.map_err(|error| errors::read(&error))?;
+        let record = self.backend.read(&self.target(call, place, key)).await?;
         let record = record.ok_or_else(|| self.not_found(name))?;
         self.require_visible(place, record, name)
     }
@@ -191,7 +211,7 @@ impl Resource {
         let name = call.target.name.as_str();
         self.check_get_version(call).await?;
         let key = self.key(place, &call.target.namespace, name)?;
-        let record = self.read(place, &key, name).await?;
+        let record = self.read(call, place, &key, name).await?;
         let encoded = crate::cache::encoded(&record, self.definition.head())
             .map_err(|error| self.corrupt(&error))?;
         self.render_bytes(call, http::StatusCode::OK, &encoded.at(record.revision))
@@ -203,8 +223,9 @@ impl Resource {
             "" | "0" => Ok(()),
             version => {
                 let wanted = crate::request::options::parse_revision(version)?;
-                let current = self.storage.revision().await.map_err(|e| errors::read(&e))?;
-                if wanted > current {
+                if let Some(current) = self.backend.revision().await?
+                    && wanted > current
+                {
                     return Err(StatusError::resource_version_too_large(
                         wanted.get(),
                         current.get(),

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Call, Place, Resource};
 use crate::{
     body::Body,
-    cache::{Cached, Change, Cursor, EventType, Filter, Shared, frame},
+    cache::{Cache, Cached, Change, Cursor, EventType, Filter, Shared, frame},
     errors,
     negotiate::{Form, MetaVersion},
     request::options::{Freshness, WatchOptions, WatchStart},
@@ -51,6 +51,7 @@ impl Resource {
         let ends = Instant::now() + options.timeout.unwrap_or_else(default_duration);
         let stream = WatchStream {
             resource: self.clone(),
+            cache: self.key_value()?.cache.clone(),
             range,
             filter: place.filter().selecting(options.selection),
             encoder: Encoder { form: call.form, include, columns_sent: false },
@@ -88,6 +89,7 @@ fn bookmark_timer(ends: Instant) -> Interval {
 /// One client's watch.
 struct WatchStream {
     resource: Arc<Resource>,
+    cache: Arc<Cache>,
     range: KeyRange,
     filter: Filter,
     encoder: Encoder,
@@ -177,7 +179,7 @@ impl WatchStream {
     }
 
     async fn start(&mut self, start: WatchStart) -> Result<Bytes, StatusError> {
-        let cache = self.resource.cache().clone();
+        let cache = self.cache.clone();
         match start {
             WatchStart::State(freshness, marked) => {
                 cache.reach(freshness).await?;
@@ -303,7 +305,7 @@ impl WatchStream {
             () = tokio::time::sleep_until(self.ends) => return None,
             () = self.closing.cancelled() => return None,
         };
-        let cache = self.resource.cache().clone();
+        let cache = self.cache.clone();
         if due {
             self.bookmark = BookmarkState::Due;
             // An idle kind learns here how far the store has come.
