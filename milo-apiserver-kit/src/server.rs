@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     authn::Union,
+    authorizers::Authorizers,
     cache::Cache,
     discovery::ServedResource,
     health::Health,
@@ -25,6 +26,7 @@ use crate::{
     listener::Listener,
     paths::Paths,
     registry::{Backend, KeyValue, Registry, Resource},
+    reviews,
     service::{ApiService, Inner},
 };
 
@@ -69,6 +71,7 @@ pub struct ServerBuilder {
     authorizers: Vec<Arc<dyn Authorizer>>,
     resolver: Arc<dyn ScopeResolver>,
     authenticators: Union,
+    self_reviews: bool,
 }
 
 impl Server {
@@ -86,6 +89,7 @@ impl Server {
             authorizers: vec![Arc::new(SystemAuthorizer::default())],
             resolver: Arc::new(PlatformOnly::default()),
             authenticators: Union::new().client_certificates(),
+            self_reviews: false,
         }
     }
 
@@ -173,6 +177,16 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the review APIs of `authentication.k8s.io` and `authorization.k8s.io` in every control
+    /// plane, evaluated by this server's authorizers: `kubectl auth whoami` and `kubectl auth can-i`
+    /// work. For servers that stand alone; behind a Kubernetes API server they are that server's.
+    ///
+    /// Everybody may ask about oneself; to ask about others needs permission.
+    pub fn self_reviews(mut self) -> Self {
+        self.self_reviews = true;
+        self
+    }
+
     /// Says which tenants exist. The default knows none: only the platform can be addressed.
     pub fn scopes(mut self, resolver: impl ScopeResolver) -> Self {
         self.resolver = Arc::new(resolver);
@@ -191,8 +205,10 @@ impl ServerBuilder {
     /// See [`BuildError`].
     pub async fn build(self) -> Result<Server, BuildError> {
         let closing = CancellationToken::new();
+        let authorizers = Authorizers::new(self.authorizers);
+        let reviews = self.self_reviews.then(|| reviews::kinds(&authorizers));
         let mut kinds = Vec::new();
-        for kind in self.kinds {
+        for kind in self.kinds.into_iter().chain(reviews.into_iter().flatten()) {
             kinds.push((Arc::new(kind.definition?), kind.handlers));
         }
         refuse_duplicates(kinds.iter().map(|(definition, _)| &**definition))?;
@@ -225,7 +241,7 @@ impl ServerBuilder {
             registry: Registry::new(resources),
             resolver: self.resolver,
             authenticators: self.authenticators,
-            authorizers: self.authorizers,
+            authorizers,
             paths: Paths::new(&served, health),
             in_flight: InFlight::default(),
             closing,

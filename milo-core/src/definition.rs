@@ -43,6 +43,8 @@ pub struct ResourceDefinition {
     categories: Vec<String>,
     namespaced: bool,
     home: ScopeKind,
+    /// Whether every kind of control plane is home.
+    everywhere: bool,
     views: Vec<(ScopeKind, View)>,
     head: Head,
     status: bool,
@@ -99,6 +101,7 @@ impl ResourceDefinition {
             categories: names.categories.clone().unwrap_or_default(),
             namespaced: spec.scope == "Namespaced",
             home: ScopeKind::Platform,
+            everywhere: false,
             views: Vec::new(),
             status: has_status,
             columns: vec![Column::age()],
@@ -157,6 +160,7 @@ impl ResourceDefinition {
             categories: Vec::new(),
             namespaced: TypeId::of::<K::Scope>() == TypeId::of::<NamespaceResourceScope>(),
             home: ScopeKind::Platform,
+            everywhere: false,
             views: Vec::new(),
             status: document.pointer("/properties/status").is_some(),
             columns: vec![Column::age()],
@@ -177,13 +181,21 @@ impl ResourceDefinition {
         self
     }
 
+    /// Lets objects live in control planes of every kind: each one has its own.
+    #[must_use]
+    pub fn living_everywhere(mut self) -> Self {
+        self.everywhere = true;
+        self.views.clear();
+        self
+    }
+
     /// Lets objects that live on the platform be seen from a further kind of control plane, as far
     /// as they belong to its tenant: projects are seen through their organization. Whatever the
     /// verb, what does not belong there is not there.
     #[must_use]
     pub fn seen_from(mut self, from: ScopeKind, view: View) -> Self {
         self.views.retain(|(other, _)| *other != from);
-        if from != self.home {
+        if !self.lives_in(from) {
             self.views.push((from, view));
         }
         self
@@ -286,6 +298,12 @@ impl ResourceDefinition {
         self.home
     }
 
+    /// Whether objects live in control planes of this kind.
+    #[must_use]
+    pub fn lives_in(&self, scope: ScopeKind) -> bool {
+        self.everywhere || scope == self.home
+    }
+
     /// How the objects are seen from a kind of control plane that they do not live in.
     #[must_use]
     pub fn view(&self, from: ScopeKind) -> Option<&View> {
@@ -295,7 +313,7 @@ impl ResourceDefinition {
     /// Whether the kind exists in control planes of this kind, at home or as a view.
     #[must_use]
     pub fn is_served_in(&self, scope: ScopeKind) -> bool {
-        scope == self.home || self.view(scope).is_some()
+        self.lives_in(scope) || self.view(scope).is_some()
     }
 
     /// How the stored bytes of every object of the kind begin.

@@ -18,7 +18,7 @@ use milo_core::{
 use crate::{
     cache::Cache,
     errors,
-    rest::{Handlers, RestRequest},
+    rest::{Create, Handlers, RestRequest},
 };
 
 /// Where the objects of a kind are kept.
@@ -136,6 +136,14 @@ impl Backend {
         match self {
             Self::Rest(handlers) if handlers.get.is_none() => Ok(None),
             _ => self.read(target).await,
+        }
+    }
+
+    /// The handler that acts on new objects and stores none.
+    pub(super) fn acting(&self) -> Option<&dyn Create> {
+        match self {
+            Self::KeyValue(_) => None,
+            Self::Rest(handlers) => handlers.create.as_deref().filter(|create| !create.stores()),
         }
     }
 

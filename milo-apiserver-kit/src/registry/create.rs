@@ -33,6 +33,9 @@ impl Resource {
         let options = WriteOptions::parse(call.query, "CreateOptions")?;
         let mut object = self.decode(call, body, options.field_validation)?;
         self.prepare(call, &mut object)?;
+        if let Some(handler) = self.backend.acting() {
+            return self.act(call, place, handler, object, options.dry_run).await;
+        }
         let mut names = 0;
         for _ in 0..ADMISSION_ATTEMPTS {
             let attempt = self.finish(call, place, object.clone(), options.dry_run).await?;

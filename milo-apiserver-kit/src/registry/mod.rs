@@ -1,5 +1,6 @@
 //! The kinds that a server serves, and what can be done with them.
 
+mod act;
 mod admission;
 mod backend;
 mod continue_token;

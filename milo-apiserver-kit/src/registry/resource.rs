@@ -103,7 +103,7 @@ impl Resource {
     /// Where this kind's objects live for a request in `scope`; none when the kind does not exist
     /// there.
     pub(crate) fn place(&self, scope: &Scope) -> Option<Place> {
-        if scope.kind() == self.definition.home() {
+        if self.definition.lives_in(scope.kind()) {
             return Some(Place { scope: scope.clone(), filter: Filter::default() });
         }
         let tenant = scope.tenant()?;
@@ -245,6 +245,10 @@ impl<'a> Call<'a> {
 }
 
 impl Place {
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
     /// The same place, of which only what is selected is meant.
     pub(super) fn selecting(&self, selection: Selection) -> Self {
         Self { scope: self.scope.clone(), filter: self.filter.selecting(selection) }
