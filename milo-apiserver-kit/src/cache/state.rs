@@ -266,6 +266,12 @@ impl State {
         Ok(changes)
     }
 
+    /// How many tenants have objects.
+    #[cfg(test)]
+    pub(super) fn tenants(&self) -> usize {
+        self.seen.len()
+    }
+
     /// What `seen` sees now.
     pub(super) fn now(&self, seen: Option<&Seen>) -> Moment {
         let objects = match seen {
@@ -336,6 +342,14 @@ impl Cursor {
     /// Whether the last read left something to read.
     pub(crate) fn is_behind(&self) -> bool {
         self.behind
+    }
+
+    /// Whether there may be something to read that was not there before.
+    #[cfg(test)]
+    pub(super) fn is_signalled(&mut self) -> bool {
+        let signalled = self.signal.has_changed().unwrap();
+        self.signal.mark_unchanged();
+        signalled
     }
 
     /// Waits until there may be something to read.

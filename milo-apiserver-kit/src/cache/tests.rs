@@ -1,5 +1,7 @@
 //! The cache over a storage in memory.
 
+mod views;
+
 use std::{
     future::poll_fn,
     pin::pin,
