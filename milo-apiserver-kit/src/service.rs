@@ -262,7 +262,7 @@ impl Inner {
             warnings: Vec::new(),
         };
         if attributes.verb == Verb::Watch {
-            return resource.watch(&call, &place, self.closing.clone());
+            return resource.watch(&call, &place, self.closing.clone()).await;
         }
         resource.check_form(&call)?;
         let limit = time_limit(query, &attributes.verb)?;
