@@ -74,6 +74,7 @@ mod table;
 pub mod testing;
 pub mod tls;
 pub mod version;
+mod websocket;
 
 pub use milo_core;
 pub use server::{Server, ServerBuilder};

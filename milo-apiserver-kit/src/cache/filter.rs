@@ -66,7 +66,8 @@ impl Filter {
         // Looked at first: most objects of a kind belong to other tenants, and finding that out
         // costs little, whatever the client selects.
         let visible = self.seen.as_ref().is_none_or(|seen| {
-            let tenant = definition.view(seen.from).and_then(|view| object.tenant(view, definition));
+            let tenant =
+                definition.view(seen.from).and_then(|view| object.tenant(view, definition));
             tenant == Some(&seen.tenant)
         });
         visible && object.matches(&self.selection, definition)

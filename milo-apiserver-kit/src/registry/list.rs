@@ -60,7 +60,8 @@ impl Resource {
             Some(None) => Freshness::MostRecent,
             None => options.freshness,
         };
-        let listing = if !self.cache.is_filled() && options.limit.is_some() && filter.selects_all() {
+        let listing = if !self.cache.is_filled() && options.limit.is_some() && filter.selects_all()
+        {
             // A page of what is in the storage is cheap, and there for the asking.
             self.page_of_storage(&range, &filter, options.limit, freshness).await
         } else {
@@ -129,9 +130,9 @@ impl Resource {
         };
         let listing = self.listing_at(range, filter, limit, at).await?;
         match freshness {
-            Freshness::NotOlderThan(wanted) if listing.revision < wanted => Err(
-                StatusError::resource_version_too_large(wanted.get(), listing.revision.get()),
-            ),
+            Freshness::NotOlderThan(wanted) if listing.revision < wanted => {
+                Err(StatusError::resource_version_too_large(wanted.get(), listing.revision.get()))
+            }
             _ => Ok(listing),
         }
     }

@@ -30,8 +30,7 @@ fn filters() -> Vec<(Filter, Option<(&'static str, &'static str)>)> {
     for tenant in TENANTS {
         let as_uid = Tenant::new("name", tenant).unwrap();
         let as_name = Tenant::new(tenant, "uid").unwrap();
-        for (label, scope) in
-            [("org", Scope::Organization(as_uid)), ("user", Scope::User(as_name))]
+        for (label, scope) in [("org", Scope::Organization(as_uid)), ("user", Scope::User(as_name))]
         {
             let filter = Filter::seen_from(&scope, &viewed()).unwrap();
             filters.push((filter, Some((label, tenant))));
