@@ -23,6 +23,7 @@ use crate::{
     body::Body,
     cache::{Cached, CorruptObject, Filter},
     errors,
+    media::Encoding,
     negotiate::Form,
     request::{
         Query,
@@ -46,7 +47,7 @@ pub(crate) struct Call<'a> {
     pub(crate) query: &'a Query<'a>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) form: Form,
-    pub(crate) pretty: bool,
+    pub(crate) encoding: Encoding,
     /// Sent as `Warning` headers.
     pub(crate) warnings: Vec<String>,
 }
