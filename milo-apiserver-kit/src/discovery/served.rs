@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use kube_core::gvk::GroupVersionKind;
 use milo_core::{definition::ResourceDefinition, request::Verb, scope::ScopeKind};
 use schemars::{JsonSchema, SchemaGenerator};
 
+use crate::request::info::verb_of_object;
+
 /// A kind as it is served: discovery and OpenAPI are derived from a list of these.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ServedResource {
     definition: Arc<ResourceDefinition>,
     verbs: Vec<Verb>,
@@ -16,15 +19,17 @@ pub struct ServedResource {
 }
 
 /// A path below an object, such as `status`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Subresource {
     name: String,
     kind: Option<ForeignKind>,
     verbs: Vec<Verb>,
+    /// Whether it answers HTTP itself, so that no schema says what it speaks.
+    connects: bool,
 }
 
 /// The kind of a subresource that does not speak its parent's.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct ForeignKind {
     gvk: GroupVersionKind,
     schema_name: String,
@@ -74,6 +79,12 @@ impl ServedResource {
         &self.subresources
     }
 
+    /// The subresource of this name.
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
     /// The group, version and kind of the object.
     pub(crate) fn gvk(&self) -> GroupVersionKind {
         let definition = &self.definition;
@@ -85,7 +96,7 @@ impl Subresource {
     /// A subresource that reads and writes the kind of its parent.
     #[must_use]
     pub fn new(name: impl Into<String>, verbs: impl IntoIterator<Item = Verb>) -> Self {
-        Self { name: name.into(), kind: None, verbs: sorted(verbs) }
+        Self { name: name.into(), kind: None, verbs: sorted(verbs), connects: false }
     }
 
     /// A subresource that speaks a kind of its own, published with the schema of `K`.
@@ -101,6 +112,13 @@ impl Subresource {
         let schema_name = K::schema_name().into_owned();
         let kind = Some(ForeignKind { gvk, schema_name, add_schema });
         Self { kind, ..Self::new(name, verbs) }
+    }
+
+    /// A subresource that answers HTTP itself: any methods, and nothing that a schema describes.
+    #[must_use]
+    pub fn connect(name: impl Into<String>, methods: &[Method]) -> Self {
+        let verbs = methods.iter().filter_map(verb_of_object);
+        Self { connects: true, ..Self::new(name, verbs) }
     }
 
     /// `status`: get, patch, update.
@@ -120,6 +138,12 @@ impl Subresource {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it answers HTTP itself.
+    #[must_use]
+    pub fn connects(&self) -> bool {
+        self.connects
     }
 
     /// The verbs, sorted by name.

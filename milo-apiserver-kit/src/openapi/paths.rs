@@ -113,6 +113,9 @@ impl KindPaths<'_> {
     }
 
     fn subresource_operations(&self, subresource: &Subresource) -> Vec<Operation> {
+        if subresource.connects() {
+            return Vec::new();
+        }
         let of = format!("{} of ", subresource.name());
         let object = format!("{}{}", self.object(), capitalized(subresource.name()));
         let schema = subresource.schema_name().map_or_else(|| self.schema(), str::to_owned);
