@@ -244,9 +244,10 @@ impl Inner {
         B::Error: fmt::Display,
     {
         let found = self.registry.find(target.group, target.version, target.resource);
-        let resource = found.filter(|_| !target.overlong).ok_or_else(StatusError::no_route)?;
+        let resource =
+            found.filter(|_| target.more.is_empty()).ok_or_else(StatusError::no_route)?;
         let place = resource.place(&attributes.scope).ok_or_else(StatusError::no_route)?;
-        check_route(resource, target, attributes)?;
+        check_route(resource, target, &attributes.verb)?;
         if attributes.verb == Verb::Patch {
             PatchType::of(&parts.headers)?;
         }
@@ -364,43 +365,37 @@ fn attributes(
 fn check_route(
     resource: &Resource,
     target: &ResourceTarget<'_>,
-    attributes: &RequestAttributes,
+    verb: &Verb,
 ) -> Result<(), StatusError> {
-    let definition = resource.definition();
-    let status = match target.subresource {
-        "" => false,
-        "status" if definition.has_status() => true,
-        _ => return Err(StatusError::no_route()),
+    let (definition, served) = (resource.definition(), resource.served());
+    let verbs = match target.subresource {
+        "" => served.verbs(),
+        name => served.subresource(name).ok_or_else(StatusError::no_route)?.verbs(),
     };
-    let namespaced = definition.is_namespaced();
     let named = !target.name.is_empty();
     // `/api/v1/namespaces/x` names the namespace itself: it is its own namespace.
     let itself = target.resource == "namespaces" && target.namespace == target.name;
-    if !namespaced && !target.namespace.is_empty() && !itself {
-        return Err(StatusError::no_route());
-    }
-    if status && !named {
-        return Err(StatusError::no_route());
-    }
-    if namespaced && target.namespace.is_empty() {
+    if definition.is_namespaced() && target.namespace.is_empty() {
         if named {
             return Err(StatusError::no_route());
         }
         // Across namespaces one can only look.
-        if !matches!(attributes.verb, Verb::List | Verb::Watch) {
-            return Err(not_allowed(resource, &attributes.verb));
+        if !matches!(verb, Verb::List | Verb::Watch) {
+            return Err(not_allowed(resource, verb));
         }
     }
-    let allowed = match attributes.verb {
-        Verb::Create => !named,
-        Verb::Get | Verb::Update | Verb::Patch => named,
-        Verb::Delete => named && !status,
+    if !definition.is_namespaced() && !target.namespace.is_empty() && !itself {
+        return Err(StatusError::no_route());
+    }
+    let fits = match verb {
+        Verb::Create => !named || !target.subresource.is_empty(),
+        Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => named,
         // One object is watched by a selector, or by the old path.
-        Verb::Watch => !status && (!named || target.is_watch_path),
+        Verb::Watch => target.subresource.is_empty() && (!named || target.is_watch_path),
         Verb::List | Verb::DeleteCollection => !named,
         _ => false,
     };
-    if allowed { Ok(()) } else { Err(not_allowed(resource, &attributes.verb)) }
+    if fits && verbs.contains(verb) { Ok(()) } else { Err(not_allowed(resource, verb)) }
 }
 
 fn not_allowed(resource: &Resource, verb: &Verb) -> StatusError {

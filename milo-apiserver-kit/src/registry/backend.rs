@@ -117,6 +117,14 @@ impl<'a> Target<'a> {
 }
 
 impl Backend {
+    /// The handlers, if they only answer what is created.
+    pub(super) fn reviews(&self) -> Option<&Handlers> {
+        match self {
+            Self::Rest(handlers) if handlers.reviews => Some(handlers),
+            _ => None,
+        }
+    }
+
     /// The newest state of the object, or none.
     pub(super) async fn read(&self, target: &Target<'_>) -> Result<Option<Record>, StatusError> {
         match self {

@@ -30,6 +30,9 @@ impl Resource {
         place: &Place,
         body: &[u8],
     ) -> Result<Response<Body>, StatusError> {
+        if let Some(handlers) = self.backend.reviews() {
+            return self.review(call, place, handlers, body).await;
+        }
         let options = WriteOptions::parse(call.query, "CreateOptions")?;
         let mut object = self.decode(call, body, options.field_validation)?;
         self.prepare(call, &mut object)?;

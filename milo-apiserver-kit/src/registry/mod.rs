@@ -10,6 +10,7 @@ mod list;
 mod patch;
 mod render;
 mod resource;
+mod review;
 mod update;
 mod watch;
 

@@ -22,7 +22,9 @@ use super::{
 use crate::{
     body::Body,
     cache::{Cached, CorruptObject, Filter},
+    discovery::ServedResource,
     errors,
+    kind::Connecting,
     media::Encoding,
     negotiate::Form,
     request::{
@@ -35,6 +37,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Resource {
     pub(super) definition: Arc<ResourceDefinition>,
+    /// What discovery tells: nothing else is routed.
+    served: ServedResource,
+    connects: Vec<Connecting>,
     pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
@@ -63,12 +68,14 @@ pub(crate) struct Place {
 impl Resource {
     /// `storage` is what admission steps read, wherever the objects of this kind are kept.
     pub(crate) fn new(
-        definition: Arc<ResourceDefinition>,
+        served: ServedResource,
+        connects: Vec<Connecting>,
         backend: Backend,
         storage: Arc<dyn Storage>,
         admission: Arc<[Arc<dyn Admission>]>,
     ) -> Self {
-        Self { definition, backend, reader: StorageReader(storage), admission }
+        let definition = served.definition().clone();
+        Self { definition, served, connects, backend, reader: StorageReader(storage), admission }
     }
 
     /// What the registry sorts and finds by.
@@ -80,8 +87,14 @@ impl Resource {
         &self.definition
     }
 
-    pub(crate) fn backend(&self) -> &Backend {
-        &self.backend
+    /// The verbs and subresources that are offered.
+    pub(crate) fn served(&self) -> &ServedResource {
+        &self.served
+    }
+
+    /// The subresource of this name that answers HTTP itself.
+    pub(crate) fn connecting(&self, name: &str) -> Option<&Connecting> {
+        self.connects.iter().find(|connecting| connecting.name == name)
     }
 
     /// The server's storage, if the objects of this kind are kept there.
@@ -106,7 +119,7 @@ impl Resource {
     /// Where this kind's objects live for a request in `scope`; none when the kind does not exist
     /// there.
     pub(crate) fn place(&self, scope: &Scope) -> Option<Place> {
-        if scope.kind() == self.definition.home() {
+        if self.definition.lives_in(scope.kind()) {
             return Some(Place { scope: scope.clone(), filter: Filter::default() });
         }
         let filter = Filter::seen_from(scope, &self.definition)?;
@@ -230,6 +243,11 @@ impl Place {
     /// The same place, of which only what is selected is meant.
     pub(super) fn selecting(&self, selection: Selection) -> Self {
         Self { scope: self.scope.clone(), filter: self.filter.selecting(selection) }
+    }
+
+    /// The control plane that the objects live in.
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     pub(super) fn sees_all(&self) -> bool {

@@ -35,8 +35,8 @@ pub(crate) struct ResourceTarget<'a> {
     pub(crate) subresource: &'a str,
     /// The name that a `metadata.name=x` field selector asks for.
     pub(crate) selected_name: Option<String>,
-    /// More segments than a resource path has: nothing is served there.
-    pub(crate) overlong: bool,
+    /// What follows the subresource: only some subresources are served there.
+    pub(crate) more: &'a [Cow<'a, str>],
     /// The old way to ask for a watch: `/watch` before the resource.
     pub(crate) is_watch_path: bool,
 }
@@ -84,31 +84,39 @@ fn resource_target<'a>(segments: &'a [Cow<'_, str>]) -> Option<ResourceTarget<'a
     target.resource = at(0);
     target.name = at(1);
     target.subresource = at(2);
-    target.overlong = rest.len() > 3;
+    target.more = rest.get(3..).unwrap_or_default();
     Some(target)
 }
 
 fn verb(method: &Method, target: &mut ResourceTarget<'_>, query: &Query<'_>) -> Verb {
     let collection = target.name.is_empty();
-    match *method {
-        Method::GET | Method::HEAD if target.is_watch_path => {
+    match verb_of_object(method) {
+        Some(Verb::Get) if target.is_watch_path => {
             if collection {
                 target.selected_name = selected_name(query);
             }
             Verb::Watch
         }
         _ if target.is_watch_path => Verb::Other(method.as_str().to_ascii_lowercase()),
-        Method::POST => Verb::Create,
-        Method::PUT => Verb::Update,
-        Method::PATCH => Verb::Patch,
-        Method::DELETE if collection => Verb::DeleteCollection,
-        Method::DELETE => Verb::Delete,
-        Method::GET | Method::HEAD if collection => {
+        Some(Verb::Delete) if collection => Verb::DeleteCollection,
+        Some(Verb::Get) if collection => {
             target.selected_name = selected_name(query);
             if query.flag("watch") { Verb::Watch } else { Verb::List }
         }
-        Method::GET | Method::HEAD => Verb::Get,
-        _ => Verb::Other(method.as_str().to_ascii_lowercase()),
+        Some(verb) => verb,
+        None => Verb::Other(method.as_str().to_ascii_lowercase()),
+    }
+}
+
+/// The verb of a method on an object or a subresource.
+pub(crate) fn verb_of_object(method: &Method) -> Option<Verb> {
+    match *method {
+        Method::POST => Some(Verb::Create),
+        Method::PUT => Some(Verb::Update),
+        Method::PATCH => Some(Verb::Patch),
+        Method::DELETE => Some(Verb::Delete),
+        Method::GET | Method::HEAD => Some(Verb::Get),
+        _ => None,
     }
 }
 
