@@ -60,8 +60,7 @@ impl Resource {
             Some(None) => Freshness::MostRecent,
             None => options.freshness,
         };
-        let listing = if !self.cache.is_filled() && options.limit.is_some() && filter.selects_all()
-        {
+        let listing = if !self.cache.is_ready() && options.limit.is_some() && filter.selects_all() {
             // A page of what is in the storage is cheap, and there for the asking.
             self.page_of_storage(&range, &filter, options.limit, freshness).await
         } else {
@@ -116,7 +115,7 @@ impl Resource {
         self.listing_at(range, filter, limit, exactly).await
     }
 
-    /// A page while the cache is being filled.
+    /// A page while the cache has lost the storage.
     async fn page_of_storage(
         &self,
         range: &KeyRange,
