@@ -113,7 +113,9 @@ fn yaml<T: for<'de> Deserialize<'de>>(name: &str) -> Vec<(String, T)> {
     let read = files.into_iter().map(|path| {
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).unwrap();
-        let value = serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{file}: {e}"));
+        // Otherwise `y` and `n` are booleans.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let value = serde_saphyr::from_str_with_options(&text, options).unwrap_or_else(|e| panic!("{file}: {e}"));
         (file, value)
     });
     read.collect()
