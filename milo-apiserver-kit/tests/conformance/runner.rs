@@ -107,6 +107,7 @@ pub(crate) async fn run(options: Options) -> bool {
             }
             (Err(why), None) => {
                 tally.failed += 1;
+                let why: String = why.replace('\n', " ").chars().take(900).collect();
                 println!("FAIL {} {}: {why}", case.section, case.name);
             }
         }
