@@ -77,12 +77,6 @@ pub trait Create: Send + Sync + 'static {
         request: &RestRequest<'_>,
         object: Object,
     ) -> Result<Object, StatusError>;
-
-    /// Whether objects are stored. Those that are only acted on need no name, get no UID, and a dry
-    /// run ends before anything is done with them.
-    fn stores(&self) -> bool {
-        true
-    }
 }
 
 /// Replaces objects.

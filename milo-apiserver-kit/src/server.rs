@@ -19,10 +19,9 @@ use crate::{
     authn::Union,
     authorizers::Authorizers,
     cache::Cache,
-    discovery::ServedResource,
     health::Health,
     in_flight::InFlight,
-    kind::Kind,
+    kind::{self, Kind},
     listener::Listener,
     paths::Paths,
     registry::{Backend, KeyValue, Registry, Resource},
@@ -209,27 +208,26 @@ impl ServerBuilder {
         let reviews = self.self_reviews.then(|| reviews::kinds(&authorizers));
         let mut kinds = Vec::new();
         for kind in self.kinds.into_iter().chain(reviews.into_iter().flatten()) {
-            kinds.push((Arc::new(kind.definition?), kind.handlers));
+            kinds.push((Arc::new(kind.definition?), kind.handlers, kind.connects));
         }
-        refuse_duplicates(kinds.iter().map(|(definition, _)| &**definition))?;
-        let names = kinds.iter().map(|(definition, _)| definition.plural().to_owned()).collect();
+        refuse_duplicates(kinds.iter().map(|(definition, ..)| &**definition))?;
+        let names = kinds.iter().map(|(definition, ..)| definition.plural().to_owned()).collect();
         let admission: Arc<[Arc<dyn Admission>]> = self.admission.into();
         let (mut caches, mut served, mut resources) = (Vec::new(), Vec::new(), Vec::new());
-        for (definition, handlers) in kinds {
+        for (definition, handlers, connects) in kinds {
+            let offered = kind::served(definition.clone(), handlers.as_ref(), &connects);
+            served.push(offered.clone());
             let backend = match handlers {
-                Some(handlers) => {
-                    served.push(ServedResource::new(definition.clone(), handlers.verbs()));
-                    Backend::Rest(handlers)
-                }
+                Some(handlers) => Backend::Rest(handlers),
                 None => {
-                    let cache = Cache::new(definition.clone(), self.storage.clone())?;
-                    served.push(ServedResource::complete(definition.clone()));
+                    let cache = Cache::new(definition, self.storage.clone())?;
                     caches.push(cache.clone());
                     Backend::KeyValue(KeyValue { storage: self.storage.clone(), cache })
                 }
             };
             let (storage, admission) = (self.storage.clone(), admission.clone());
-            resources.push(Arc::new(Resource::new(definition, backend, storage, admission)));
+            let resource = Resource::new(offered, connects, backend, storage, admission);
+            resources.push(Arc::new(resource));
         }
         let feeds: Vec<_> = caches.iter().map(|cache| cache.spawn().abort_handle()).collect();
         let health = Health {

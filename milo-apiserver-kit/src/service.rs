@@ -46,7 +46,7 @@ use crate::{
         info::{ResourceTarget, Target},
         path::RequestPath,
     },
-    respond,
+    respond, websocket,
 };
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -191,7 +191,8 @@ impl Inner {
         }
         let connection = parts.extensions.get::<ConnectionInfo>();
         let peer = connection.and_then(|connection| connection.peer.as_deref());
-        let request = AuthenticationRequest::new(&parts.headers, peer);
+        let headers = websocket::with_bearer(&parts.headers)?;
+        let request = AuthenticationRequest::new(&headers, peer);
         match self.authenticators.identify(&request).await {
             Ok(Some(user)) => Ok(user),
             // Anonymous access is off, but for what everybody may ask: whether we are well.
@@ -237,9 +238,10 @@ impl Inner {
         B::Error: fmt::Display,
     {
         let found = self.registry.find(target.group, target.version, target.resource);
-        let resource = found.filter(|_| !target.overlong).ok_or_else(StatusError::no_route)?;
+        let resource =
+            found.filter(|_| target.more.is_empty()).ok_or_else(StatusError::no_route)?;
         let place = resource.place(&attributes.scope).ok_or_else(StatusError::no_route)?;
-        check_route(resource, target, attributes)?;
+        check_route(resource, target, &attributes.verb)?;
         if attributes.verb == Verb::Patch {
             PatchType::of(&parts.headers)?;
         }
@@ -260,7 +262,8 @@ impl Inner {
             warnings: Vec::new(),
         };
         if watch {
-            return resource.watch(&call, &place, self.closing.clone());
+            let watch = resource.watch(&call, &place, self.closing.clone()).await?;
+            return websocket::accept(parts, watch);
         }
         resource.check_form(&call)?;
         let limit = time_limit(query, &attributes.verb)?;
@@ -356,41 +359,37 @@ fn attributes(
 fn check_route(
     resource: &Resource,
     target: &ResourceTarget<'_>,
-    attributes: &RequestAttributes,
+    verb: &Verb,
 ) -> Result<(), StatusError> {
-    let definition = resource.definition();
-    let status = match target.subresource {
-        "" => false,
-        "status" if definition.has_status() => true,
-        _ => return Err(StatusError::no_route()),
+    let (definition, served) = (resource.definition(), resource.served());
+    let verbs = match target.subresource {
+        "" => served.verbs(),
+        name => served.subresource(name).ok_or_else(StatusError::no_route)?.verbs(),
     };
-    let namespaced = definition.is_namespaced();
     let named = !target.name.is_empty();
     // `/api/v1/namespaces/x` names the namespace itself: it is its own namespace.
     let itself = target.resource == "namespaces" && target.namespace == target.name;
-    if !namespaced && !target.namespace.is_empty() && !itself {
-        return Err(StatusError::no_route());
-    }
-    if status && !named {
-        return Err(StatusError::no_route());
-    }
-    if namespaced && target.namespace.is_empty() {
+    if definition.is_namespaced() && target.namespace.is_empty() {
         if named {
             return Err(StatusError::no_route());
         }
         // Across namespaces one can only look.
-        if !matches!(attributes.verb, Verb::List | Verb::Watch) {
-            return Err(not_allowed(resource, &attributes.verb));
+        if !matches!(verb, Verb::List | Verb::Watch) {
+            return Err(not_allowed(resource, verb));
         }
     }
-    let allowed = match attributes.verb {
-        Verb::Create => !named,
-        Verb::Get | Verb::Update | Verb::Patch => named,
-        Verb::Delete => named && !status,
-        Verb::List | Verb::Watch | Verb::DeleteCollection => !named,
+    if !definition.is_namespaced() && !target.namespace.is_empty() && !itself {
+        return Err(StatusError::no_route());
+    }
+    let fits = match verb {
+        Verb::Create => !named || !target.subresource.is_empty(),
+        Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => named,
+        // One object is watched by a selector, or by the old path.
+        Verb::Watch => target.subresource.is_empty() && (!named || target.is_watch_path),
+        Verb::List | Verb::DeleteCollection => !named,
         _ => false,
     };
-    if allowed { Ok(()) } else { Err(not_allowed(resource, &attributes.verb)) }
+    if fits && verbs.contains(verb) { Ok(()) } else { Err(not_allowed(resource, verb)) }
 }
 
 fn not_allowed(resource: &Resource, verb: &Verb) -> StatusError {

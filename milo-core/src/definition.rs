@@ -43,7 +43,7 @@ pub struct ResourceDefinition {
     categories: Vec<String>,
     namespaced: bool,
     home: ScopeKind,
-    /// Whether every kind of control plane is home.
+    /// Whether every control plane has objects of its own, whatever its kind.
     everywhere: bool,
     views: Vec<(ScopeKind, View)>,
     head: Head,
@@ -181,7 +181,8 @@ impl ResourceDefinition {
         self
     }
 
-    /// Lets objects live in control planes of every kind: each one has its own.
+    /// Has every control plane, whatever its kind, serve the kind with objects of its own: as
+    /// reviews of what a caller may do there.
     #[must_use]
     pub fn living_everywhere(mut self) -> Self {
         self.everywhere = true;
@@ -195,7 +196,7 @@ impl ResourceDefinition {
     #[must_use]
     pub fn seen_from(mut self, from: ScopeKind, view: View) -> Self {
         self.views.retain(|(other, _)| *other != from);
-        if !self.lives_in(from) {
+        if from != self.home {
             self.views.push((from, view));
         }
         self
@@ -292,22 +293,27 @@ impl ResourceDefinition {
         self.namespaced
     }
 
-    /// The kind of control plane that the objects live in.
+    /// The kind of control plane that the objects live in; see also [`lives_in`](Self::lives_in).
     #[must_use]
     pub fn home(&self) -> ScopeKind {
         self.home
-    }
-
-    /// Whether objects live in control planes of this kind.
-    #[must_use]
-    pub fn lives_in(&self, scope: ScopeKind) -> bool {
-        self.everywhere || scope == self.home
     }
 
     /// How the objects are seen from a kind of control plane that they do not live in.
     #[must_use]
     pub fn view(&self, from: ScopeKind) -> Option<&View> {
         self.views.iter().find(|(kind, _)| *kind == from).map(|(_, view)| view)
+    }
+
+    /// All the ways in which the objects are seen from elsewhere.
+    pub fn views(&self) -> impl Iterator<Item = (ScopeKind, &View)> {
+        self.views.iter().map(|(from, view)| (*from, view))
+    }
+
+    /// Whether control planes of this kind have objects of their own.
+    #[must_use]
+    pub fn lives_in(&self, scope: ScopeKind) -> bool {
+        self.everywhere || scope == self.home
     }
 
     /// Whether the kind exists in control planes of this kind, at home or as a view.

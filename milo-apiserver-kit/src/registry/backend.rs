@@ -18,7 +18,7 @@ use milo_core::{
 use crate::{
     cache::Cache,
     errors,
-    rest::{Create, Handlers, RestRequest},
+    rest::{Handlers, RestRequest},
 };
 
 /// Where the objects of a kind are kept.
@@ -117,6 +117,14 @@ impl<'a> Target<'a> {
 }
 
 impl Backend {
+    /// The handlers, if they only answer what is created.
+    pub(super) fn reviews(&self) -> Option<&Handlers> {
+        match self {
+            Self::Rest(handlers) if handlers.reviews => Some(handlers),
+            _ => None,
+        }
+    }
+
     /// The newest state of the object, or none.
     pub(super) async fn read(&self, target: &Target<'_>) -> Result<Option<Record>, StatusError> {
         match self {
@@ -136,24 +144,6 @@ impl Backend {
         match self {
             Self::Rest(handlers) if handlers.get.is_none() => Ok(None),
             _ => self.read(target).await,
-        }
-    }
-
-    /// The handler that acts on new objects and stores none.
-    pub(super) fn acting(&self) -> Option<&dyn Create> {
-        match self {
-            Self::KeyValue(_) => None,
-            Self::Rest(handlers) => handlers.create.as_deref().filter(|create| !create.stores()),
-        }
-    }
-
-    /// The revision of the newest change of all, when it can be told.
-    pub(super) async fn revision(&self) -> Result<Option<Revision>, StatusError> {
-        match self {
-            Self::KeyValue(store) => {
-                store.storage.revision().await.map(Some).map_err(|error| errors::read(&error))
-            }
-            Self::Rest(_) => Ok(None),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The kinds that a server serves, and what can be done with them.
 
-mod act;
 mod admission;
 mod backend;
 mod continue_token;
@@ -11,6 +10,7 @@ mod list;
 mod patch;
 mod render;
 mod resource;
+mod review;
 mod update;
 mod watch;
 

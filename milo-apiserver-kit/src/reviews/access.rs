@@ -54,10 +54,6 @@ impl Create for Own {
         let user = request.attributes().user.clone();
         answered(review, &self.0.review(reviewed.attributes(user, request)).await)
     }
-
-    fn stores(&self) -> bool {
-        false
-    }
 }
 
 #[async_trait]
@@ -70,10 +66,6 @@ impl Create for Any {
         let (user, reviewed) = subject(typed::<SubjectAccessReview>(&review)?.spec);
         refuse(request, reviewed.errors().into_iter().chain(nobody(&user)).collect())?;
         answered(review, &self.0.review(reviewed.attributes(user.into(), request)).await)
-    }
-
-    fn stores(&self) -> bool {
-        false
     }
 }
 
@@ -108,10 +100,6 @@ impl Create for Local {
         }
         refuse(request, errors)?;
         answered(review, &self.0.review(reviewed.attributes(user.into(), request)).await)
-    }
-
-    fn stores(&self) -> bool {
-        false
     }
 }
 

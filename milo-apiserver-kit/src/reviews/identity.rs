@@ -18,8 +18,4 @@ impl Create for WhoAmI {
     ) -> Result<Object, StatusError> {
         answered(review, &json!({ "userInfo": request.user() }))
     }
-
-    fn stores(&self) -> bool {
-        false
-    }
 }

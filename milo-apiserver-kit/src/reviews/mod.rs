@@ -51,7 +51,7 @@ pub(crate) fn kinds(authorizers: &Authorizers) -> [Kind; 5] {
 
 fn kind(definition: Result<ResourceDefinition, DefinitionError>, handler: impl Create) -> Kind {
     let definition = definition.map(ResourceDefinition::living_everywhere);
-    Kind::from(definition).handlers(Handlers::of(handler).create().build())
+    Kind::from(definition).handlers(Handlers::of(handler).review().build())
 }
 
 /// A review as its type. Its shape has been checked against the schema.

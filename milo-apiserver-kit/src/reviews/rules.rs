@@ -40,10 +40,6 @@ impl Create for Own {
         };
         answered(review, &status)
     }
-
-    fn stores(&self) -> bool {
-        false
-    }
 }
 
 fn resource_rule(rule: &authorization::ResourceRule) -> ResourceRule {
