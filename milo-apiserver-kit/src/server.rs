@@ -98,7 +98,7 @@ impl Server {
         self.service.clone()
     }
 
-    /// The plural names of the kinds that are served, in the order in which they were added.
+    /// The plural names of the kinds that were added, in that order.
     #[must_use]
     pub fn kinds(&self) -> &[String] {
         &self.kinds
@@ -206,12 +206,13 @@ impl ServerBuilder {
         let closing = CancellationToken::new();
         let authorizers = Authorizers::new(self.authorizers);
         let reviews = self.self_reviews.then(|| reviews::kinds(&authorizers));
-        let mut kinds = Vec::new();
+        let (mut kinds, own) = (Vec::new(), self.kinds.len());
         for kind in self.kinds.into_iter().chain(reviews.into_iter().flatten()) {
             kinds.push((Arc::new(kind.definition?), kind.handlers, kind.connects));
         }
         refuse_duplicates(kinds.iter().map(|(definition, ..)| &**definition))?;
-        let names = kinds.iter().map(|(definition, ..)| definition.plural().to_owned()).collect();
+        let names = kinds.iter().take(own).map(|(definition, ..)| definition.plural().to_owned());
+        let names = names.collect();
         let admission: Arc<[Arc<dyn Admission>]> = self.admission.into();
         let (mut caches, mut served, mut resources) = (Vec::new(), Vec::new(), Vec::new());
         for (definition, handlers, connects) in kinds {
