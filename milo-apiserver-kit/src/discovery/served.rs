@@ -8,8 +8,10 @@ use kube_core::gvk::GroupVersionKind;
 use milo_core::{definition::ResourceDefinition, request::Verb, scope::ScopeKind};
 use schemars::{JsonSchema, SchemaGenerator};
 
+use crate::request::info::verb_of_object;
+
 /// A kind as it is served: discovery and OpenAPI are derived from a list of these.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ServedResource {
     definition: Arc<ResourceDefinition>,
     verbs: Vec<Verb>,
@@ -17,7 +19,7 @@ pub struct ServedResource {
 }
 
 /// A path below an object, such as `status`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Subresource {
     name: String,
     kind: Option<ForeignKind>,
@@ -26,13 +28,13 @@ pub struct Subresource {
 }
 
 /// The kind of a subresource that does not speak its parent's.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct ForeignKind {
     gvk: GroupVersionKind,
     schema: Option<ForeignSchema>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct ForeignSchema {
     name: String,
     add: fn(&mut SchemaGenerator),
@@ -116,6 +118,12 @@ impl ServedResource {
             && names(self) == names(other)
     }
 
+    /// The subresource of this name.
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
     /// The group, version and kind of the object.
     pub(crate) fn gvk(&self) -> GroupVersionKind {
         let definition = &self.definition;
@@ -151,7 +159,7 @@ impl Subresource {
         let mut methods: Vec<Method> = methods.into_iter().collect();
         methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         methods.dedup();
-        let verbs: Vec<Verb> = methods.iter().filter_map(verb).collect();
+        let verbs: Vec<Verb> = methods.iter().filter_map(verb_of_object).collect();
         let connection = Connection { methods, parameters: Vec::new(), below: false };
         Self { connection: Some(connection), ..Self::new(name, verbs) }
     }
@@ -239,18 +247,6 @@ impl Subresource {
         let schema = kind.schema.as_ref()?;
         (schema.add)(generator);
         Some((&schema.name, &kind.gvk))
-    }
-}
-
-/// The verb that a method stands for on one object.
-fn verb(method: &Method) -> Option<Verb> {
-    match *method {
-        Method::GET => Some(Verb::Get),
-        Method::POST => Some(Verb::Create),
-        Method::PUT => Some(Verb::Update),
-        Method::PATCH => Some(Verb::Patch),
-        Method::DELETE => Some(Verb::Delete),
-        _ => None,
     }
 }
 
