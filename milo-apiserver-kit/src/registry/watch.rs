@@ -54,7 +54,7 @@ impl Resource {
         options.selection = only(options.selection, &call.target.name)?;
         let range = self.selected_range(place, &call.target.namespace, &options.selection)?;
         let include = IncludeObject::parse(call.query.first("includeObject"))?;
-        if !self.key_value()?.cache.is_filled() {
+        if !self.key_value()?.cache.is_ready() {
             self.key_value()?.cache.reach(Freshness::Any).await?;
         }
         let ends = Instant::now() + options.timeout.unwrap_or_else(default_duration);
