@@ -33,6 +33,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`server`] | [`Server`] and its builder |
+//! | [`kind`], [`rest`] | kinds with subresources or a storage of their own |
 //! | [`service`] | the server as one `tower::Service` |
 //! | [`authn`] | who is calling: client certificates, bearer tokens |
 //! | [`listener`], [`tls`], [`pki`], [`kubeconfig`] | the kit's own HTTPS edge |
@@ -51,6 +52,7 @@ pub mod body;
 mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod compress;
 pub mod discovery;
 pub mod document;
 mod duration;
@@ -58,15 +60,19 @@ mod errors;
 mod health;
 mod human;
 mod in_flight;
+pub mod kind;
 pub mod kubeconfig;
 pub mod listener;
+mod media;
 mod negotiate;
 pub mod openapi;
 mod paths;
 pub mod pki;
+mod protobuf;
 mod registry;
 mod request;
 mod respond;
+pub mod rest;
 pub mod server;
 pub mod service;
 mod table;
@@ -74,6 +80,8 @@ mod table;
 pub mod testing;
 pub mod tls;
 pub mod version;
+mod websocket;
 
+pub use kind::Kind;
 pub use milo_core;
 pub use server::{Server, ServerBuilder};

@@ -18,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authn::Union,
     cache::Cache,
-    discovery::ServedResource,
     health::Health,
     in_flight::InFlight,
+    kind::{self, Kind},
     listener::Listener,
     paths::Paths,
-    registry::{Registry, Resource},
+    registry::{Backend, KeyValue, Registry, Resource},
     service::{ApiService, Inner},
 };
 
@@ -63,7 +63,7 @@ pub enum BuildError {
 #[must_use = "call build() to get a server"]
 pub struct ServerBuilder {
     storage: Arc<dyn Storage>,
-    definitions: Vec<Result<ResourceDefinition, DefinitionError>>,
+    kinds: Vec<Kind>,
     admission: Vec<Arc<dyn Admission>>,
     authorizers: Vec<Arc<dyn Authorizer>>,
     resolver: Arc<dyn ScopeResolver>,
@@ -80,7 +80,7 @@ impl Server {
     pub fn builder_on(storage: Arc<dyn Storage>) -> ServerBuilder {
         ServerBuilder {
             storage,
-            definitions: Vec::new(),
+            kinds: Vec::new(),
             admission: Vec::new(),
             authorizers: vec![Arc::new(SystemAuthorizer::default())],
             resolver: Arc::new(PlatformOnly::default()),
@@ -128,20 +128,24 @@ impl ServerBuilder {
     }
 
     /// Serves a type with kube's `CustomResource` derive, on the platform.
-    pub fn kind<K: CustomResourceExt>(mut self) -> Self {
-        self.definitions.push(ResourceDefinition::of::<K>());
-        self
+    pub fn kind<K: CustomResourceExt>(self) -> Self {
+        self.serve(Kind::of::<K>())
     }
 
     /// Serves a kind.
-    pub fn resource(mut self, definition: ResourceDefinition) -> Self {
-        self.definitions.push(Ok(definition));
+    pub fn resource(self, definition: ResourceDefinition) -> Self {
+        self.serve(definition)
+    }
+
+    /// Serves a kind with what is its own: subresources, or a storage other than the server's.
+    pub fn serve(mut self, kind: impl Into<Kind>) -> Self {
+        self.kinds.push(kind.into());
         self
     }
 
     /// Serves several kinds.
     pub fn resources(mut self, definitions: impl IntoIterator<Item = ResourceDefinition>) -> Self {
-        self.definitions.extend(definitions.into_iter().map(Ok));
+        self.kinds.extend(definitions.into_iter().map(Kind::from));
         self
     }
 
@@ -150,7 +154,7 @@ impl ServerBuilder {
     pub fn hierarchy(mut self) -> Self {
         match resourcemanager::definitions() {
             Ok(definitions) => self = self.resources(definitions),
-            Err(error) => self.definitions.push(Err(error)),
+            Err(error) => self.kinds.push(Kind::from(Err(error))),
         }
         let resolver = HierarchyResolver::new(self.storage.clone());
         self.scopes(resolver).admission(HierarchyAdmission::default())
@@ -186,16 +190,28 @@ impl ServerBuilder {
     /// See [`BuildError`].
     pub async fn build(self) -> Result<Server, BuildError> {
         let closing = CancellationToken::new();
-        let definitions: Vec<_> = self.definitions.into_iter().collect::<Result<_, _>>()?;
-        refuse_duplicates(&definitions)?;
-        let kinds = definitions.iter().map(|definition| definition.plural().to_owned()).collect();
+        let mut kinds = Vec::new();
+        for kind in self.kinds {
+            kinds.push((Arc::new(kind.definition?), kind.handlers, kind.connects));
+        }
+        refuse_duplicates(kinds.iter().map(|(definition, ..)| &**definition))?;
+        let names = kinds.iter().map(|(definition, ..)| definition.plural().to_owned()).collect();
         let admission: Arc<[Arc<dyn Admission>]> = self.admission.into();
         let (mut caches, mut served, mut resources) = (Vec::new(), Vec::new(), Vec::new());
-        for definition in definitions.into_iter().map(Arc::new) {
-            let cache = Cache::new(definition.clone(), self.storage.clone())?;
-            resources.push(Arc::new(Resource::new(cache.clone(), admission.clone())));
-            served.push(ServedResource::complete(definition));
-            caches.push(cache);
+        for (definition, handlers, connects) in kinds {
+            let offered = kind::served(definition.clone(), handlers.as_ref(), &connects);
+            served.push(offered.clone());
+            let backend = match handlers {
+                Some(handlers) => Backend::Rest(handlers),
+                None => {
+                    let cache = Cache::new(definition, self.storage.clone())?;
+                    caches.push(cache.clone());
+                    Backend::KeyValue(KeyValue { storage: self.storage.clone(), cache })
+                }
+            };
+            let (storage, admission) = (self.storage.clone(), admission.clone());
+            let resource = Resource::new(offered, connects, backend, storage, admission);
+            resources.push(Arc::new(resource));
         }
         let feeds: Vec<_> = caches.iter().map(|cache| cache.spawn().abort_handle()).collect();
         let health = Health {
@@ -212,7 +228,7 @@ impl ServerBuilder {
             in_flight: InFlight::default(),
             closing,
         });
-        let server = Server { service, kinds, feeds };
+        let server = Server { service, kinds: names, feeds };
         let filled = async {
             for cache in &caches {
                 cache.filled().await;
@@ -223,7 +239,9 @@ impl ServerBuilder {
     }
 }
 
-fn refuse_duplicates(definitions: &[ResourceDefinition]) -> Result<(), BuildError> {
+fn refuse_duplicates<'a>(
+    definitions: impl Iterator<Item = &'a ResourceDefinition>,
+) -> Result<(), BuildError> {
     let mut seen = std::collections::HashSet::new();
     for definition in definitions {
         let resource = definition.group_resource();

@@ -33,16 +33,19 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authn::{AuthenticationRequest, Union},
     body::Body,
+    compress::compress,
     in_flight::InFlight,
     listener::ConnectionInfo,
-    negotiate, paths,
+    media::{BodyType, Encoding},
+    negotiate::{self, Accepted},
+    paths,
     registry::{Call, PatchType, Registry, Resource},
     request::{
         Query, RequestInfo, body,
         info::{ResourceTarget, Target},
         path::RequestPath,
     },
-    respond,
+    respond, websocket,
 };
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -125,7 +128,7 @@ impl Inner {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 tracing::debug!(code = error.code(), reason = error.reason(), %error, "refused");
-                respond::error(&error)
+                respond::error(&error, error_encoding(&parts))
             }
             Err(_) => respond::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -140,6 +143,7 @@ impl Inner {
             elapsed_us = started.elapsed().as_micros(),
             "request"
         );
+        response = compress(&parts.headers, response);
         if parts.method == Method::HEAD {
             response = without_body(response);
         }
@@ -186,7 +190,8 @@ impl Inner {
         }
         let connection = parts.extensions.get::<ConnectionInfo>();
         let peer = connection.and_then(|connection| connection.peer.as_deref());
-        let request = AuthenticationRequest::new(&parts.headers, peer);
+        let headers = websocket::with_bearer(&parts.headers)?;
+        let request = AuthenticationRequest::new(&headers, peer);
         match self.authenticators.identify(&request).await {
             Ok(Some(user)) => Ok(user),
             // Anonymous access is off, but for what everybody may ask: whether we are well.
@@ -239,18 +244,19 @@ impl Inner {
         B::Error: fmt::Display,
     {
         let found = self.registry.find(target.group, target.version, target.resource);
-        let resource = found.filter(|_| !target.overlong).ok_or_else(StatusError::no_route)?;
+        let resource =
+            found.filter(|_| target.more.is_empty()).ok_or_else(StatusError::no_route)?;
         let place = resource.place(&attributes.scope).ok_or_else(StatusError::no_route)?;
-        check_route(resource, target, attributes)?;
+        check_route(resource, target, &attributes.verb)?;
         if attributes.verb == Verb::Patch {
             PatchType::of(&parts.headers)?;
         }
-        let form = negotiate::form(&parts.headers)?;
+        let watch = attributes.verb == Verb::Watch;
+        let Accepted { form, encoding } = negotiate::accepted(&parts.headers, query, watch)?;
         if query.flag("export") {
             let text = "the export parameter, deprecated since v1.14, is no longer supported";
             return Err(StatusError::bad_request(text));
         }
-        let pretty = negotiate::wants_pretty(&parts.headers, query.first("pretty"));
         // The name in a selector is for authorization; here the selector speaks for itself.
         let mut call = Call {
             attributes,
@@ -258,26 +264,23 @@ impl Inner {
             query,
             headers: &parts.headers,
             form,
-            pretty,
+            encoding,
             warnings: Vec::new(),
         };
-        if attributes.verb == Verb::Watch {
-            return resource.watch(&call, &place, self.closing.clone());
+        if watch {
+            let watch = resource.watch(&call, &place, self.closing.clone()).await?;
+            return websocket::accept(parts, watch);
         }
         resource.check_form(&call)?;
         let limit = time_limit(query, &attributes.verb)?;
         let work = async {
             let body = match attributes.verb {
                 Verb::Create | Verb::Update => {
-                    negotiate::require_json(&parts.headers)?;
+                    BodyType::of(&parts.headers)?;
                     body::read(body).await?
                 }
                 Verb::Delete | Verb::DeleteCollection => {
-                    let body = body::read(body).await?;
-                    if !body.is_empty() {
-                        negotiate::require_json(&parts.headers)?;
-                    }
-                    body
+                    body::read_options(body, &parts.headers).await?
                 }
                 Verb::Patch => body::read(body).await?,
                 _ => Bytes::new(),
@@ -304,10 +307,16 @@ impl Inner {
             };
             Err(StatusError::timeout(text, Duration::ZERO))
         });
-        let mut response = answered.unwrap_or_else(|error| respond::error(&error));
+        let mut response =
+            answered.unwrap_or_else(|error| respond::error(&error, error_encoding(parts)));
         respond::add_warnings(&mut response, &call.warnings);
         Ok(response)
     }
+}
+
+/// How the reader of an answer wants to be told of an error.
+fn error_encoding(parts: &Parts) -> Encoding {
+    negotiate::error_encoding(&parts.headers, parts.uri.query())
 }
 
 /// What a HEAD gets: all of the answer but its body, which HTTP/2 does not leave out by itself.
@@ -356,41 +365,37 @@ fn attributes(
 fn check_route(
     resource: &Resource,
     target: &ResourceTarget<'_>,
-    attributes: &RequestAttributes,
+    verb: &Verb,
 ) -> Result<(), StatusError> {
-    let definition = resource.definition();
-    let status = match target.subresource {
-        "" => false,
-        "status" if definition.has_status() => true,
-        _ => return Err(StatusError::no_route()),
+    let (definition, served) = (resource.definition(), resource.served());
+    let verbs = match target.subresource {
+        "" => served.verbs(),
+        name => served.subresource(name).ok_or_else(StatusError::no_route)?.verbs(),
     };
-    let namespaced = definition.is_namespaced();
     let named = !target.name.is_empty();
     // `/api/v1/namespaces/x` names the namespace itself: it is its own namespace.
     let itself = target.resource == "namespaces" && target.namespace == target.name;
-    if !namespaced && !target.namespace.is_empty() && !itself {
-        return Err(StatusError::no_route());
-    }
-    if status && !named {
-        return Err(StatusError::no_route());
-    }
-    if namespaced && target.namespace.is_empty() {
+    if definition.is_namespaced() && target.namespace.is_empty() {
         if named {
             return Err(StatusError::no_route());
         }
         // Across namespaces one can only look.
-        if !matches!(attributes.verb, Verb::List | Verb::Watch) {
-            return Err(not_allowed(resource, &attributes.verb));
+        if !matches!(verb, Verb::List | Verb::Watch) {
+            return Err(not_allowed(resource, verb));
         }
     }
-    let allowed = match attributes.verb {
-        Verb::Create => !named,
-        Verb::Get | Verb::Update | Verb::Patch => named,
-        Verb::Delete => named && !status,
-        Verb::List | Verb::Watch | Verb::DeleteCollection => !named,
+    if !definition.is_namespaced() && !target.namespace.is_empty() && !itself {
+        return Err(StatusError::no_route());
+    }
+    let fits = match verb {
+        Verb::Create => !named || !target.subresource.is_empty(),
+        Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => named,
+        // One object is watched by a selector, or by the old path.
+        Verb::Watch => target.subresource.is_empty() && (!named || target.is_watch_path),
+        Verb::List | Verb::DeleteCollection => !named,
         _ => false,
     };
-    if allowed { Ok(()) } else { Err(not_allowed(resource, &attributes.verb)) }
+    if fits && verbs.contains(verb) { Ok(()) } else { Err(not_allowed(resource, verb)) }
 }
 
 fn not_allowed(resource: &Resource, verb: &Verb) -> StatusError {

@@ -8,10 +8,14 @@ use milo_core::{
     meta,
     object::Object,
     status::{FieldError, FieldPath, StatusError},
-    storage::{CommitError, Precondition, Transaction},
+    storage::Transaction,
 };
 
-use super::{Call, Place, Resource, admission::Write, render::written};
+use super::{
+    Call, Place, Resource,
+    admission::Write,
+    backend::{Change, WriteError, unversioned},
+};
 use crate::{body::Body, errors, request::options::WriteOptions};
 
 /// How often a generated name is tried anew when it is taken.
@@ -26,13 +30,16 @@ impl Resource {
         place: &Place,
         body: &[u8],
     ) -> Result<Response<Body>, StatusError> {
+        if let Some(handlers) = self.backend.reviews() {
+            return self.review(call, place, handlers, body).await;
+        }
         let options = WriteOptions::parse(call.query, "CreateOptions")?;
         let mut object = self.decode(call, body, options.field_validation)?;
         self.prepare(call, &mut object)?;
         let mut names = 0;
         for _ in 0..ADMISSION_ATTEMPTS {
             let attempt = self.finish(call, place, object.clone(), options.dry_run).await?;
-            match self.write_new(&attempt, options.dry_run).await {
+            match self.write_new(call, place, &attempt, options.dry_run).await {
                 Ok(served) => return self.render_bytes(call, StatusCode::CREATED, &served),
                 Err(Retry::Refused(error)) => return Err(error),
                 Err(Retry::NameTaken(error)) => {
@@ -156,49 +163,38 @@ impl Resource {
         object: &Object,
         name: &str,
     ) -> Result<(), StatusError> {
-        if place.sees_all() {
-            return Ok(());
-        }
-        let view = place.filter().view();
-        let labels = view.labels.matches_object(object);
-        let fields = view.fields.requirements().iter().all(|requirement| {
-            let field = self
-                .definition
-                .selectable_fields()
-                .iter()
-                .find(|field| field.label() == requirement.path());
-            field.is_some_and(|field| field.value(object.fields()) == requirement.value())
-        });
-        if labels && fields {
+        if place.filter().shows(object, &self.definition) {
             return Ok(());
         }
         let why = "the object does not belong to the control plane that the request was sent to";
         Err(StatusError::forbidden(self.definition.group_resource(), name, why))
     }
 
-    async fn write_new(&self, attempt: &Attempt, dry_run: bool) -> Result<Bytes, Retry> {
+    async fn write_new(
+        &self,
+        call: &Call<'_>,
+        place: &Place,
+        attempt: &Attempt,
+        dry_run: bool,
+    ) -> Result<Bytes, Retry> {
         let Attempt { object, key, transaction } = attempt;
         let name = object.name();
-        let encoded = object.encode();
+        let target = self.target(call, place, key);
         if dry_run {
-            let stored = self.storage.get(key).await;
-            return match stored.map_err(|error| Retry::Refused(errors::read(&error)))? {
+            return match self.backend.find(&target).await.map_err(Retry::Refused)? {
                 Some(found) => Err(Retry::NameTaken(self.taken(name, Some(&found)))),
-                None => Ok(written(object, &encoded, None)),
+                None => Ok(unversioned(object)),
             };
         }
-        let absent = Precondition::Absent(key.clone());
-        let transaction =
-            transaction.clone().require(absent.clone()).put(key.clone(), encoded.bytes().clone());
-        match self.storage.commit(transaction).await {
-            Ok(revision) => Ok(written(object, &encoded, Some(revision))),
-            Err(CommitError::Conflict { failed, current }) if failed == absent => {
+        let encoded = object.encode();
+        let change = Change::Insert(object, &encoded);
+        match self.backend.commit(&target, change, transaction.clone()).await {
+            Ok(written) => Ok(written.serve(object, &encoded)),
+            Err(WriteError::Changed(current)) => {
                 Err(Retry::NameTaken(self.taken(name, current.as_ref())))
             }
-            Err(CommitError::Conflict { .. }) => Err(Retry::Raced),
-            Err(error) => {
-                Err(Retry::Refused(errors::commit(&error, self.definition.group_resource(), name)))
-            }
+            Err(WriteError::Around) => Err(Retry::Raced),
+            Err(WriteError::Refused(error)) => Err(Retry::Refused(error)),
         }
     }
 

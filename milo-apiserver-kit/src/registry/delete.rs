@@ -11,14 +11,20 @@ use milo_core::{
     meta,
     object::Object,
     status::StatusError,
-    storage::{CommitError, Precondition, Record, Transaction},
+    storage::{Record, Transaction},
 };
 use serde_json::json;
 
-use super::{Call, Place, Resource, admission::Write, render::ListMeta, update::ATTEMPTS};
+use super::{
+    Call, Place, Resource,
+    admission::Write,
+    backend::{Change, Target, WriteError},
+    render::ListMeta,
+    update::ATTEMPTS,
+};
 use crate::{
     body::Body,
-    cache::Shared,
+    cache::{Shared, Walk},
     errors,
     request::options::{DeleteOptions, ListOptions},
     respond,
@@ -60,7 +66,7 @@ impl Resource {
                         "uid": uid,
                     },
                 });
-                Ok(respond::value(StatusCode::OK, &status, call.pretty))
+                Ok(respond::value(StatusCode::OK, &status, call.encoding))
             }
         }
     }
@@ -73,7 +79,7 @@ impl Resource {
         name: &str,
         options: &DeleteOptions,
     ) -> Result<Deleted, StatusError> {
-        let mut record = self.read(place, key, name).await?;
+        let mut record = self.read(call, place, key, name).await?;
         for _ in 0..ATTEMPTS {
             let current = self.decode_record(&record)?;
             self.check_delete(&current, name, options)?;
@@ -86,12 +92,11 @@ impl Resource {
             };
             self.admit(call, &mut write, &current).await?;
             let transaction = write.transaction;
-            match self.try_delete(key, &record, current, transaction, options.dry_run).await {
+            let target = self.target(call, place, key);
+            match self.try_delete(&target, &record, current, transaction, options.dry_run).await {
                 Ok(deleted) => return Ok(deleted),
-                Err(CommitError::Conflict { .. }) => record = self.read(place, key, name).await?,
-                Err(error) => {
-                    return Err(errors::commit(&error, self.definition.group_resource(), name));
-                }
+                Err(WriteError::Refused(error)) => return Err(error),
+                Err(_) => record = self.read(call, place, key, name).await?,
             }
         }
         Err(self.conflict(name, errors::MODIFIED))
@@ -99,17 +104,15 @@ impl Resource {
 
     async fn try_delete(
         &self,
-        key: &Key,
+        target: &Target<'_>,
         record: &Record,
         mut object: Object,
         transaction: Transaction,
         dry_run: bool,
-    ) -> Result<Deleted, CommitError> {
-        let transaction =
-            transaction.require(Precondition::RevisionIs(key.clone(), record.revision));
+    ) -> Result<Deleted, WriteError> {
         if object.finalizers().next().is_none() {
             if !dry_run {
-                self.storage.commit(transaction.delete(key.clone())).await?;
+                self.backend.commit(target, Change::Remove(record), transaction).await?;
             }
             return Ok(Deleted::Gone(object.uid().to_owned()));
         }
@@ -123,9 +126,11 @@ impl Resource {
         metadata.insert("generation".into(), generation.into());
         if !dry_run {
             let encoded = object.encode();
-            let transaction = transaction.put(key.clone(), encoded.bytes().clone());
-            let revision = self.storage.commit(transaction).await?;
-            object.set_meta("resourceVersion", &revision.to_string());
+            let change = Change::Replace(record, &object, &encoded);
+            let written = self.backend.commit(target, change, transaction).await?;
+            if let Some(revision) = written.revision() {
+                object.set_meta("resourceVersion", &revision.to_string());
+            }
         }
         Ok(Deleted::Waiting(object))
     }
@@ -171,7 +176,6 @@ impl Resource {
         {
             let shared: &Call<'_> = call;
             let deletions = objects
-                .into_iter()
                 .map(|object| self.delete_selected(shared.alone(), &selected, object, &options));
             let mut deletions = futures_util::stream::iter(deletions).buffered(AT_ONCE);
             while let Some(deleted) = deletions.next().await {
@@ -179,7 +183,7 @@ impl Resource {
             }
         }
         let meta = ListMeta { resource_version: meta.resource_version, ..ListMeta::default() };
-        self.render_list(call, &meta, processed).await
+        self.render_list(call, &meta, Walk::over(processed)).await
     }
 
     /// Deletes one of a collection; none when it is gone or no longer the object that was listed.

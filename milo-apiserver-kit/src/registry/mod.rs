@@ -1,6 +1,7 @@
 //! The kinds that a server serves, and what can be done with them.
 
 mod admission;
+mod backend;
 mod continue_token;
 mod create;
 mod decode;
@@ -9,6 +10,7 @@ mod list;
 mod patch;
 mod render;
 mod resource;
+mod review;
 mod update;
 mod watch;
 
@@ -24,6 +26,7 @@ use milo_core::{
     storage::{ListOptions, Record, Storage},
 };
 
+pub(crate) use backend::{Backend, KeyValue};
 pub(crate) use patch::{PATCH_TYPES, PatchType};
 pub(crate) use resource::{Call, Place, Resource};
 

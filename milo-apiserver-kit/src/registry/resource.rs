@@ -5,32 +5,42 @@ use std::sync::Arc;
 use http::{HeaderMap, Response};
 use milo_core::{
     admission::Admission,
-    definition::{ResourceDefinition, View},
+    definition::ResourceDefinition,
     key::{Key, KeyRange},
     meta,
     object::Object,
     request::{RequestAttributes, ResourceAttributes},
     scope::Scope,
-    selector::{FieldOperator, FieldRequirement, LabelOperator, LabelRequirement},
     status::StatusError,
     storage::{Record, Storage},
 };
 
-use super::StorageReader;
+use super::{
+    StorageReader,
+    backend::{Backend, KeyValue, Target},
+};
 use crate::{
     body::Body,
-    cache::{Cache, Cached, CorruptObject, Filter},
+    cache::{Cached, CorruptObject, Filter},
+    discovery::ServedResource,
     errors,
+    kind::Connecting,
+    media::Encoding,
     negotiate::Form,
-    request::{Query, options::Selection},
+    request::{
+        Query,
+        options::{Freshness, Selection, get_version},
+    },
 };
 
 /// A kind, its storage, its cache and the steps that its writes pass.
 #[derive(Debug)]
 pub(crate) struct Resource {
     pub(super) definition: Arc<ResourceDefinition>,
-    pub(super) cache: Arc<Cache>,
-    pub(super) storage: Arc<dyn Storage>,
+    /// What discovery tells: nothing else is routed.
+    served: ServedResource,
+    connects: Vec<Connecting>,
+    pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
 }
@@ -42,7 +52,7 @@ pub(crate) struct Call<'a> {
     pub(crate) query: &'a Query<'a>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) form: Form,
-    pub(crate) pretty: bool,
+    pub(crate) encoding: Encoding,
     /// Sent as `Warning` headers.
     pub(crate) warnings: Vec<String>,
 }
@@ -56,15 +66,16 @@ pub(crate) struct Place {
 }
 
 impl Resource {
-    pub(crate) fn new(cache: Arc<Cache>, admission: Arc<[Arc<dyn Admission>]>) -> Self {
-        let storage = cache.storage().clone();
-        Self {
-            definition: cache.definition().clone(),
-            cache,
-            reader: StorageReader(storage.clone()),
-            storage,
-            admission,
-        }
+    /// `storage` is what admission steps read, wherever the objects of this kind are kept.
+    pub(crate) fn new(
+        served: ServedResource,
+        connects: Vec<Connecting>,
+        backend: Backend,
+        storage: Arc<dyn Storage>,
+        admission: Arc<[Arc<dyn Admission>]>,
+    ) -> Self {
+        let definition = served.definition().clone();
+        Self { definition, served, connects, backend, reader: StorageReader(storage), admission }
     }
 
     /// What the registry sorts and finds by.
@@ -76,30 +87,42 @@ impl Resource {
         &self.definition
     }
 
-    pub(crate) fn cache(&self) -> &Arc<Cache> {
-        &self.cache
+    /// The verbs and subresources that are offered.
+    pub(crate) fn served(&self) -> &ServedResource {
+        &self.served
+    }
+
+    /// The subresource of this name that answers HTTP itself.
+    pub(crate) fn connecting(&self, name: &str) -> Option<&Connecting> {
+        self.connects.iter().find(|connecting| connecting.name == name)
+    }
+
+    /// The server's storage, if the objects of this kind are kept there.
+    pub(super) fn key_value(&self) -> Result<&KeyValue, StatusError> {
+        match &self.backend {
+            Backend::KeyValue(store) => Ok(store),
+            Backend::Rest(_) => Err(StatusError::internal("the kind is not in the storage")),
+        }
+    }
+
+    /// The object that a call means, as the backend is told of it.
+    pub(super) fn target<'a>(
+        &'a self,
+        call: &Call<'a>,
+        place: &'a Place,
+        key: &'a Key,
+    ) -> Target<'a> {
+        let (attributes, definition) = (call.attributes, &*self.definition);
+        Target { attributes, definition, scope: &place.scope, key }
     }
 
     /// Where this kind's objects live for a request in `scope`; none when the kind does not exist
     /// there.
     pub(crate) fn place(&self, scope: &Scope) -> Option<Place> {
-        if scope.kind() == self.definition.home() {
+        if self.definition.lives_in(scope.kind()) {
             return Some(Place { scope: scope.clone(), filter: Filter::default() });
         }
-        let tenant = scope.tenant()?;
-        let mut view = Selection::default();
-        // A tenant whose name cannot be a label value owns nothing that could be labelled.
-        let label = |key, value| LabelRequirement::new(key, LabelOperator::Equals, [value]).ok();
-        match self.definition.view(scope.kind())? {
-            View::Label(key) => view.labels = view.labels.with(label(key, tenant.name())?),
-            View::LabelUid(key) => view.labels = view.labels.with(label(key, tenant.uid())?),
-            View::Field(path) => {
-                let equals = FieldRequirement::new(path, FieldOperator::Equals, tenant.name());
-                view.fields = view.fields.with(equals);
-            }
-            _ => return None,
-        }
-        let filter = Filter::new(view, Selection::default());
+        let filter = Filter::seen_from(scope, &self.definition)?;
         Some(Place { scope: Scope::Platform, filter })
     }
 
@@ -146,11 +169,12 @@ impl Resource {
     /// The newest stored object that belongs to the place, or 404.
     pub(super) async fn read(
         &self,
+        call: &Call<'_>,
         place: &Place,
         key: &Key,
         name: &str,
     ) -> Result<Record, StatusError> {
-        let record = self.storage.get(key).await.map_err(|error| errors::read(&error))?;
+        let record = self.backend.read(&self.target(call, place, key)).await?;
         let record = record.ok_or_else(|| self.not_found(name))?;
         self.require_visible(place, record, name)
     }
@@ -190,28 +214,21 @@ impl Resource {
         let name = call.target.name.as_str();
         self.check_get_version(call).await?;
         let key = self.key(place, &call.target.namespace, name)?;
-        let record = self.read(place, &key, name).await?;
+        let record = self.read(call, place, &key, name).await?;
         let encoded = crate::cache::encoded(&record, self.definition.head())
             .map_err(|error| self.corrupt(&error))?;
         self.render_bytes(call, http::StatusCode::OK, &encoded.at(record.revision))
     }
 
-    /// A read is always of the newest state, so a version asked for only has to exist.
+    /// A read is always of the newest state, so a version asked for only has to come to exist.
     async fn check_get_version(&self, call: &Call<'_>) -> Result<(), StatusError> {
-        match call.query.first("resourceVersion") {
-            "" | "0" => Ok(()),
-            version => {
-                let wanted = crate::request::options::parse_revision(version)?;
-                let current = self.storage.revision().await.map_err(|e| errors::read(&e))?;
-                if wanted > current {
-                    return Err(StatusError::resource_version_too_large(
-                        wanted.get(),
-                        current.get(),
-                    ));
-                }
-                Ok(())
-            }
+        let wanted = get_version(call.query)?;
+        if let Backend::KeyValue(store) = &self.backend
+            && wanted > store.storage.revision().await.map_err(|error| errors::read(&error))?
+        {
+            store.cache.reach(Freshness::NotOlderThan(wanted)).await?;
         }
+        Ok(())
     }
 }
 
@@ -226,6 +243,11 @@ impl Place {
     /// The same place, of which only what is selected is meant.
     pub(super) fn selecting(&self, selection: Selection) -> Self {
         Self { scope: self.scope.clone(), filter: self.filter.selecting(selection) }
+    }
+
+    /// The control plane that the objects live in.
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     pub(super) fn sees_all(&self) -> bool {

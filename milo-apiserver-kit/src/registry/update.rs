@@ -8,11 +8,15 @@ use milo_core::{
     meta,
     object::Object,
     status::{FieldError, StatusError},
-    storage::{CommitError, Precondition, Record, Transaction},
+    storage::{Record, Transaction},
 };
 use serde_json::Value;
 
-use super::{Call, Place, Resource, admission::Write};
+use super::{
+    Call, Place, Resource,
+    admission::Write,
+    backend::{self, WriteError},
+};
 use crate::{body::Body, errors, request::options::WriteOptions};
 
 /// How often an update is computed anew because of concurrent writes. Each round means that
@@ -84,14 +88,14 @@ impl Resource {
     ) -> Result<Response<Body>, StatusError> {
         let name = call.target.name.clone();
         let key = self.key(place, &call.target.namespace, &name)?;
-        let mut record = self.read(place, &key, &name).await?;
+        let mut record = self.read(call, place, &key, &name).await?;
         for _ in 0..ATTEMPTS {
             match self.try_modify(call, place, &key, &record, dry_run, change).await? {
                 Outcome::Done(bytes) => return self.render_bytes(call, StatusCode::OK, &bytes),
                 Outcome::Raced(Some(current)) => {
                     record = self.require_visible(place, current, &name)?;
                 }
-                Outcome::Raced(None) => record = self.read(place, &key, &name).await?,
+                Outcome::Raced(None) => record = self.read(call, place, &key, &name).await?,
             }
         }
         Err(self.conflict(&name, errors::MODIFIED))
@@ -139,20 +143,17 @@ impl Resource {
         if dry_run || (!gone && encoded.bytes() == &record.value) {
             return Ok(Outcome::Done(served()));
         }
-        let unchanged = Precondition::RevisionIs(key.clone(), record.revision);
-        let transaction = write.transaction.require(unchanged.clone());
-        let transaction = if gone {
-            transaction.delete(key.clone())
-        } else {
-            transaction.put(key.clone(), encoded.bytes().clone())
+        let transaction = write.transaction;
+        let what = match gone {
+            true => backend::Change::Remove(record),
+            false => backend::Change::Replace(record, &object, &encoded),
         };
-        match self.storage.commit(transaction).await {
+        match self.backend.commit(&self.target(call, place, key), what, transaction).await {
             Ok(_) if gone => Ok(Outcome::Done(served())),
-            Ok(revision) => Ok(Outcome::Done(encoded.at(revision))),
-            Err(CommitError::Conflict { failed, current }) => {
-                Ok(Outcome::Raced(current.filter(|_| failed == unchanged)))
-            }
-            Err(error) => Err(errors::commit(&error, self.definition.group_resource(), &name)),
+            Ok(written) => Ok(Outcome::Done(written.serve(&object, &encoded))),
+            Err(WriteError::Changed(current)) => Ok(Outcome::Raced(current)),
+            Err(WriteError::Around) => Ok(Outcome::Raced(None)),
+            Err(WriteError::Refused(error)) => Err(error),
         }
     }
 
