@@ -21,7 +21,7 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use milo_core::{
-    authorization::{Authorizer, Decision},
+    authorization::Decision,
     identity::{SYSTEM_UNAUTHENTICATED, UserInfo},
     key::GroupResource,
     request::{RequestAttributes, ResourceAttributes, Verb},
@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     authn::{AuthenticationRequest, Union},
+    authorizers::Authorizers,
     body::Body,
     compress::compress,
     in_flight::InFlight,
@@ -71,7 +72,7 @@ pub(crate) struct Inner {
     pub(crate) registry: Registry,
     pub(crate) resolver: Arc<dyn ScopeResolver>,
     pub(crate) authenticators: Union,
-    pub(crate) authorizers: Vec<Arc<dyn Authorizer>>,
+    pub(crate) authorizers: Authorizers,
     pub(crate) paths: paths::Paths,
     pub(crate) in_flight: InFlight,
     pub(crate) closing: CancellationToken,
@@ -210,24 +211,17 @@ impl Inner {
     }
 
     async fn authorize(&self, attributes: &RequestAttributes) -> Result<(), StatusError> {
-        let mut reason = String::new();
-        for authorizer in &self.authorizers {
-            match authorizer.authorize(attributes).await {
-                Ok(Decision::Allow) => return Ok(()),
-                Ok(Decision::NoOpinion(text)) => {
-                    if reason.is_empty() {
-                        reason = text;
-                    }
-                }
-                Ok(Decision::Deny(text)) => return Err(forbidden(attributes, &text)),
-                Ok(_) => return Err(forbidden(attributes, "")),
-                Err(error) => {
-                    tracing::error!(%error, "authorization failed; the request is refused");
-                    return Err(StatusError::internal("the request could not be authorized"));
-                }
+        match self.authorizers.decide(attributes).await {
+            Ok(Decision::Allow) => Ok(()),
+            Ok(Decision::Deny(reason) | Decision::NoOpinion(reason)) => {
+                Err(forbidden(attributes, &reason))
+            }
+            Ok(_) => Err(forbidden(attributes, "")),
+            Err(error) => {
+                tracing::error!(%error, "authorization failed; the request is refused");
+                Err(StatusError::internal("the request could not be authorized"))
             }
         }
-        Err(forbidden(attributes, &reason))
     }
 
     async fn resource<B>(
