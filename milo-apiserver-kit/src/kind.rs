@@ -69,8 +69,10 @@ pub(crate) fn served(
         }
     };
     for connecting in connects {
-        let (name, methods) = (connecting.name.as_str(), &connecting.options.methods);
-        served = served.with_subresource(Subresource::connect(name, methods));
+        let options = &connecting.options;
+        let connect = Subresource::connect(connecting.name.as_str(), options.methods.clone());
+        let connect = if options.paths { connect.with_paths_below() } else { connect };
+        served = served.with_subresource(connect);
     }
     served
 }

@@ -77,6 +77,7 @@ mod table;
 pub mod testing;
 pub mod tls;
 pub mod version;
+mod websocket;
 
 pub use kind::Kind;
 pub use milo_core;

@@ -42,7 +42,7 @@ use crate::{
         info::{ResourceTarget, Target},
         path::RequestPath,
     },
-    respond,
+    respond, websocket,
 };
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -186,7 +186,8 @@ impl Inner {
         }
         let connection = parts.extensions.get::<ConnectionInfo>();
         let peer = connection.and_then(|connection| connection.peer.as_deref());
-        let request = AuthenticationRequest::new(&parts.headers, peer);
+        let headers = websocket::with_bearer(&parts.headers)?;
+        let request = AuthenticationRequest::new(&headers, peer);
         match self.authenticators.identify(&request).await {
             Ok(Some(user)) => Ok(user),
             // Anonymous access is off, but for what everybody may ask: whether we are well.
@@ -263,7 +264,8 @@ impl Inner {
             warnings: Vec::new(),
         };
         if attributes.verb == Verb::Watch {
-            return resource.watch(&call, &place, self.closing.clone());
+            let watch = resource.watch(&call, &place, self.closing.clone()).await?;
+            return websocket::accept(parts, watch);
         }
         resource.check_form(&call)?;
         let limit = time_limit(query, &attributes.verb)?;
@@ -382,7 +384,9 @@ fn check_route(
     let fits = match verb {
         Verb::Create => !named || !target.subresource.is_empty(),
         Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => named,
-        Verb::List | Verb::Watch | Verb::DeleteCollection => !named,
+        // One object is watched by a selector, or by the old path.
+        Verb::Watch => !named || target.is_watch_path,
+        Verb::List | Verb::DeleteCollection => !named,
         _ => false,
     };
     if fits && verbs.contains(verb) { Ok(()) } else { Err(not_allowed(resource, verb)) }

@@ -311,6 +311,11 @@ impl ResourceDefinition {
         self.everywhere || scope == self.home
     }
 
+    /// All the ways in which the objects are seen from elsewhere.
+    pub fn views(&self) -> impl Iterator<Item = (ScopeKind, &View)> {
+        self.views.iter().map(|(from, view)| (*from, view))
+    }
+
     /// Whether the kind exists in control planes of this kind, at home or as a view.
     #[must_use]
     pub fn is_served_in(&self, scope: ScopeKind) -> bool {

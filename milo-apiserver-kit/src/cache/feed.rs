@@ -1,7 +1,6 @@
 //! The task that keeps a cache in step with the storage.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -14,7 +13,7 @@ use super::{Cache, CorruptObject, FeedError, cached::Cached};
 const PAGE: usize = 10_000;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);
-/// How often ranges that nobody watches any more are forgotten.
+/// How often ranges that nobody watches any more, and old changes, are forgotten.
 const TIDY: Duration = Duration::from_secs(30);
 
 impl Cache {
@@ -26,7 +25,7 @@ impl Cache {
 
     /// Builds the cache from a complete listing and starts to watch right after it.
     async fn rebuild(&self) -> Result<Watch, FeedError> {
-        let mut objects = BTreeMap::new();
+        let mut objects = Vec::new();
         let mut range = Some(self.range.clone());
         let mut at = None;
         while let Some(part) = range.take() {
@@ -44,18 +43,15 @@ impl Cache {
                 range = self.range.starting_at(start.into());
             }
             for record in page.records {
-                let key = record.key.clone();
                 match Cached::new(record, &self.definition) {
-                    Ok(object) => {
-                        objects.insert(key, Arc::new(object));
-                    }
+                    Ok(object) => objects.push(Arc::new(object)),
                     Err(error) => tracing::error!(%error, "left out of lists and watches"),
                 }
             }
         }
         let revision = at.unwrap_or(Revision::ZERO);
         let watch = self.storage.watch(&self.range, revision).await?;
-        self.state.write().reset(objects, revision);
+        self.state.write().reset(objects, revision, &self.definition);
         self.progress.send_replace(revision);
         Ok(watch)
     }
@@ -70,22 +66,24 @@ impl Cache {
             })
             .collect();
         let mut state = self.state.write();
+        let mut woken = state.waking();
         for (key, revision, current) in changes {
-            match current {
-                Ok(current) => state.apply(&key, revision, current.map(Arc::new)),
-                Err(error) => {
-                    tracing::error!(%error, "left out of lists and watches");
-                    state.apply(&key, revision, None);
-                }
-            }
+            let current = current.unwrap_or_else(|error| {
+                tracing::error!(%error, "left out of lists and watches");
+                None
+            });
+            let current = current.map(Arc::new);
+            state.apply(&key, revision, current, &self.definition, &mut woken);
         }
         state.revision = state.revision.max(batch.revision);
         drop(state);
+        // Waking a thousand watchers takes a while, and the first thing they do is to read here.
         self.progress.send_if_modified(|progress| {
             let newer = batch.revision > *progress;
             *progress = batch.revision.max(*progress);
             newer
         });
+        woken.tell();
     }
 
     fn cached(&self, event: Event) -> Result<Option<Cached>, CorruptObject> {
@@ -134,7 +132,7 @@ async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
                 continue;
             }
             _ = tidy.tick() => {
-                strong.state.write().forget_idle_ranges();
+                strong.state.write().tidy();
                 continue;
             }
         };

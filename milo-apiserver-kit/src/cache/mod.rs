@@ -8,6 +8,8 @@ mod cached;
 mod change;
 mod feed;
 mod filter;
+mod history;
+mod objects;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -21,12 +23,16 @@ use milo_core::{
     status::StatusError,
     storage::{ReadError, Revision, Storage},
 };
-use parking_lot::{RwLock, RwLockUpgradableReadGuard};
-use tokio::sync::{Notify, watch};
+use parking_lot::RwLock;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 pub(crate) use cached::{Cached, CorruptObject, Shared, encoded};
 pub(crate) use change::{Change, EventType, frame};
 pub(crate) use filter::Filter;
+pub(crate) use objects::Walk;
 pub(crate) use state::{Cursor, TooSlow};
 
 use crate::{errors, request::options::Freshness};
@@ -52,16 +58,16 @@ pub(crate) struct Cache {
     progress: watch::Sender<Revision>,
     /// Wakes the feed to ask the storage how far it is.
     wanted: Notify,
+    made: Instant,
 }
 
 /// Objects in key order, from one snapshot.
 pub(crate) struct Listing {
-    pub(crate) objects: Vec<Shared>,
+    pub(crate) objects: Walk,
     pub(crate) revision: Revision,
     /// Set when the range holds objects after the last one looked at: the key to go on after.
     pub(crate) next: Option<Bytes>,
-    /// How many objects of the range follow; only without a selection, and only if it is known at
-    /// little cost.
+    /// How many objects of the range follow; only without a selection.
     pub(crate) remaining: Option<u64>,
 }
 
@@ -84,13 +90,15 @@ impl Cache {
             state: RwLock::default(),
             progress: watch::Sender::new(Revision::ZERO),
             wanted: Notify::new(),
+            made: Instant::now(),
         }))
     }
 
     /// Waits until the cache is as fresh as asked.
     ///
     /// # Errors
-    /// 503 when the storage cannot say its revision, 504 when the revision is not reached in time.
+    /// 503 when the storage cannot say its revision, 429 when the cache was never filled, 504 when
+    /// the revision is not reached in time.
     pub(crate) async fn reach(&self, freshness: Freshness) -> Result<(), StatusError> {
         match freshness {
             Freshness::MostRecent => {
@@ -123,8 +131,7 @@ impl Cache {
         }
         let current = *self.progress.borrow();
         if current == Revision::ZERO {
-            let text = "storage is (re)initializing";
-            return Err(StatusError::too_many_requests(text, Duration::from_secs(1)));
+            return Err(not_ready(self.made.elapsed()));
         }
         Err(StatusError::resource_version_too_large(revision.get(), current.get()))
     }
@@ -146,96 +153,87 @@ impl Cache {
     }
 
     /// Up to `limit` objects of a range that `filter` lets through. Nothing is decoded. With
-    /// `exactly`, none when the cache does not show the state at that very revision.
+    /// `exactly`, none when the cache does not know the state at that very revision.
     pub(crate) async fn list(
         &self,
         range: &KeyRange,
-        whole: &KeyRange,
         filter: &Filter,
         limit: Option<usize>,
         exactly: Option<Revision>,
     ) -> Option<Listing> {
-        let everything = filter.is_everything();
-        let limit = limit.unwrap_or(usize::MAX);
-        let (objects, revision, total) = {
+        let (moment, revision) = {
             let state = self.state.read();
-            if exactly.is_some_and(|at| at < state.changed || state.revision < at) {
-                return None;
+            match exactly {
+                Some(at) => (state.at(range, filter.seen(), at)?, at),
+                None => (state.now(filter.seen()), state.revision),
             }
-            // One more tells whether the list goes on.
-            let wanted = if everything { limit.saturating_add(1) } else { usize::MAX };
-            // Later pages would have to count what precedes them.
-            let total = (everything && range == whole).then(|| state.count(whole));
-            (state.first(range, wanted), state.revision, total)
         };
-        let (objects, next) = self.select(objects, filter, limit).await;
-        let remaining = total
-            .filter(|_| next.is_some())
-            .map(|total| total.saturating_sub(objects.len() as u64));
+        let walk = moment.walk(range, filter.seen(), &self.definition);
+        let (objects, next, remaining) = self.select(walk, filter, limit).await;
         Some(Listing { objects, revision, next, remaining })
     }
 
-    /// The objects of a range that `filter` lets through, and a place right after them.
-    pub(crate) async fn join_with_state(
-        &self,
-        range: &KeyRange,
-        filter: &Filter,
-    ) -> (Vec<Shared>, Joined) {
-        let (objects, joined) = {
-            // Others may read meanwhile; nothing is written before the place is taken.
-            let state = self.state.upgradable_read();
-            let objects = state.first(range, usize::MAX);
-            let mut state = RwLockUpgradableReadGuard::upgrade(state);
-            let revision = state.revision;
-            (objects, Joined { cursor: state.cursor(range), revision })
+    /// The objects of a range as they are now, not all of which `filter` need let through, and a
+    /// place right after them.
+    pub(crate) fn join_with_state(&self, range: &KeyRange, filter: &Filter) -> (Walk, Joined) {
+        let (moment, joined) = {
+            let mut state = self.state.write();
+            let cursor = state.cursor(range, filter.seen());
+            (state.now(filter.seen()), Joined { cursor, revision: state.revision })
         };
-        let (objects, _) = self.select(objects, filter, usize::MAX).await;
-        (objects, joined)
+        (moment.walk(range, filter.seen(), &self.definition), joined)
     }
 
-    /// The first `limit` objects that `filter` lets through, and, if any come after them, the last
-    /// one's key. Not under the lock: selectors may be expensive.
+    /// The first `limit` objects that `filter` lets through; if any come after them, the last
+    /// one's key; and how many those are, if that is known. Not under the lock: selectors may be
+    /// expensive.
     async fn select(
         &self,
-        mut objects: Vec<Shared>,
+        mut walk: Walk,
         filter: &Filter,
-        limit: usize,
-    ) -> (Vec<Shared>, Option<Bytes>) {
-        if filter.is_everything() {
-            let goes_on = objects.len() > limit;
-            objects.truncate(limit);
-            let next = objects.last().filter(|_| goes_on).map(|last| last.key().to_bytes());
-            return (objects, next);
+        limit: Option<usize>,
+    ) -> (Walk, Option<Bytes>, Option<u64>) {
+        let limit = limit.unwrap_or(usize::MAX);
+        // What a tenant sees is filed under it, so that only what was selected is to be looked at.
+        if filter.selects_all() {
+            let rest = walk.truncate(limit);
+            let next = walk.last_object().filter(|_| rest > 0).map(|last| last.key().to_bytes());
+            let remaining = next.is_some().then_some(rest as u64);
+            return (walk, next, remaining);
         }
-        let (mut found, mut next) = (Vec::<Shared>::new(), None);
-        for (looked, object) in objects.into_iter().enumerate() {
+        let mut found = Vec::<Shared>::new();
+        for (looked, object) in walk.enumerate() {
             if looked % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            // The rest is only let go of, which takes its time as well.
-            if next.is_some() || !filter.matches(&object, &self.definition) {
+            if !filter.matches(&object, &self.definition) {
                 continue;
             }
-            if found.len() < limit {
-                found.push(object);
-            } else {
+            if found.len() == limit {
                 // Only what can be seen tells that the list goes on: not whether others have more.
-                next = found.last().map(|last| last.key().to_bytes());
+                let next = found.last().map(|last| last.key().to_bytes());
+                return (Walk::over(found), next, None);
             }
+            found.push(object);
         }
-        (found, next)
+        (Walk::over(found), None, None)
     }
 
-    /// A place right after what is known of a range.
-    pub(crate) fn join_now(&self, range: &KeyRange) -> Joined {
+    /// A place right after what is known of what `filter` can see of a range.
+    pub(crate) fn join_now(&self, range: &KeyRange, filter: &Filter) -> Joined {
         let mut state = self.state.write();
-        Joined { cursor: state.cursor(range), revision: state.revision }
+        Joined { cursor: state.cursor(range, filter.seen()), revision: state.revision }
     }
 
-    /// A place after what happened in a range up to `revision`; none when what came then is older
-    /// than what is kept here.
-    pub(crate) fn join_after(&self, range: &KeyRange, revision: Revision) -> Option<Cursor> {
-        self.state.write().cursor_after(range, revision)
+    /// A place after what happened up to `revision` to what `filter` can see of a range; none when
+    /// what came then is older than what is kept here.
+    pub(crate) fn join_after(
+        &self,
+        range: &KeyRange,
+        filter: &Filter,
+        revision: Revision,
+    ) -> Option<Cursor> {
+        self.state.write().cursor_after(range, filter.seen(), revision)
     }
 
     /// Some of what a watcher has not seen yet, oldest first.
@@ -252,6 +250,13 @@ impl Cache {
     pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
     }
+}
+
+/// The longer the storage has been away, the later clients should come back.
+fn not_ready(downtime: Duration) -> StatusError {
+    let wait = (0.06 * downtime.as_secs_f64()).exp().clamp(1.0, 30.0);
+    let wait = Duration::from_secs(wait as u64);
+    StatusError::too_many_requests("storage is (re)initializing", wait)
 }
 
 /// A cache that could not be fed for now.

@@ -147,16 +147,6 @@ impl Backend {
         }
     }
 
-    /// The revision of the newest change of all, when it can be told.
-    pub(super) async fn revision(&self) -> Result<Option<Revision>, StatusError> {
-        match self {
-            Self::KeyValue(store) => {
-                store.storage.revision().await.map(Some).map_err(|error| errors::read(&error))
-            }
-            Self::Rest(_) => Ok(None),
-        }
-    }
-
     /// Makes the change, if the object is still what it was taken for and `transaction` holds.
     pub(super) async fn commit(
         &self,

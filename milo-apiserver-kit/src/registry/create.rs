@@ -163,20 +163,7 @@ impl Resource {
         object: &Object,
         name: &str,
     ) -> Result<(), StatusError> {
-        if place.sees_all() {
-            return Ok(());
-        }
-        let view = place.filter().view();
-        let labels = view.labels.matches_object(object);
-        let fields = view.fields.requirements().iter().all(|requirement| {
-            let field = self
-                .definition
-                .selectable_fields()
-                .iter()
-                .find(|field| field.label() == requirement.path());
-            field.is_some_and(|field| field.value(object.fields()) == requirement.value())
-        });
-        if labels && fields {
+        if place.filter().shows(object, &self.definition) {
             return Ok(());
         }
         let why = "the object does not belong to the control plane that the request was sent to";

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     body::Body,
-    cache::Shared,
+    cache::{Shared, Walk},
     errors,
     request::options::{DeleteOptions, ListOptions},
     respond,
@@ -176,7 +176,6 @@ impl Resource {
         {
             let shared: &Call<'_> = call;
             let deletions = objects
-                .into_iter()
                 .map(|object| self.delete_selected(shared.alone(), &selected, object, &options));
             let mut deletions = futures_util::stream::iter(deletions).buffered(AT_ONCE);
             while let Some(deleted) = deletions.next().await {
@@ -184,7 +183,7 @@ impl Resource {
             }
         }
         let meta = ListMeta { resource_version: meta.resource_version, ..ListMeta::default() };
-        self.render_list(call, &meta, processed).await
+        self.render_list(call, &meta, Walk::over(processed)).await
     }
 
     /// Deletes one of a collection; none when it is gone or no longer the object that was listed.

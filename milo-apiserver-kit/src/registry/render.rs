@@ -1,5 +1,7 @@
 //! Objects and lists in the form that the client accepts.
 
+use std::iter::Peekable;
+
 use bytes::{BufMut, BytesMut};
 use http::{Response, StatusCode};
 use milo_core::{object::Object, request::Verb, status::StatusError};
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Call, Resource};
 use crate::{
     body::Body,
-    cache::Shared,
+    cache::Walk,
     negotiate::{Form, MetaVersion, PartialKind},
     respond,
     table::{IncludeObject, TableWriter, partial},
@@ -18,6 +20,8 @@ use crate::{
 /// that a list of any size needs no memory of its size.
 const ONE_BLOCK: usize = 1024 * 1024;
 const BLOCK: usize = 128 * 1024;
+/// What comes after the items of a list.
+const END: &[u8] = b"]}\n";
 /// How many objects are decoded before others get their turn: about a millisecond's worth.
 const DECODE_CHUNK: usize = 100;
 
@@ -111,14 +115,14 @@ impl Resource {
         &self,
         call: &Call<'_>,
         meta: &ListMeta,
-        objects: Vec<Shared>,
+        objects: Walk,
     ) -> Result<Response<Body>, StatusError> {
         match call.form {
             Form::Plain if !call.pretty => {
                 Ok(respond::json(StatusCode::OK, list_body(self.list_head(meta), objects)))
             }
             Form::Plain => {
-                let items = self.decode_all(&objects).await?.into_iter().map(Object::into_value);
+                let items = self.decode_all(objects).await?.into_iter().map(Object::into_value);
                 let list = json!({
                     "kind": self.definition.list_kind(),
                     "apiVersion": self.definition.api_version(),
@@ -128,12 +132,12 @@ impl Resource {
                 Ok(respond::value(StatusCode::OK, &list, true))
             }
             Form::Table(version) => {
-                let objects = self.decode_all(&objects).await?;
+                let objects = self.decode_all(objects).await?;
                 let table = self.tables(call, version)?.table(&meta.to_value(), &objects, true);
                 Ok(respond::value(StatusCode::OK, &table, call.pretty))
             }
             Form::Partial(version, PartialKind::List) => {
-                let objects = self.decode_all(&objects).await?;
+                let objects = self.decode_all(objects).await?;
                 let items: Vec<Value> = objects.iter().map(|o| partial(o, version)).collect();
                 let list = json!({
                     "kind": "PartialObjectMetadataList",
@@ -157,9 +161,9 @@ impl Resource {
     }
 
     /// Decodes a whole list, without keeping others from their turn.
-    async fn decode_all(&self, objects: &[Shared]) -> Result<Vec<Object>, StatusError> {
+    async fn decode_all(&self, objects: Walk) -> Result<Vec<Object>, StatusError> {
         let mut decoded = Vec::with_capacity(objects.len());
-        for (index, object) in objects.iter().enumerate() {
+        for (index, object) in objects.enumerate() {
             if index % DECODE_CHUNK == DECODE_CHUNK - 1 {
                 tokio::task::yield_now().await;
             }
@@ -180,15 +184,13 @@ impl Resource {
     }
 }
 
-fn list_body(mut head: BytesMut, objects: Vec<Shared>) -> Body {
-    let size: usize = head.len() + objects.iter().map(|object| object.len() + 1).sum::<usize>() + 3;
-    if size <= ONE_BLOCK {
+fn list_body(mut head: BytesMut, objects: Walk) -> Body {
+    let mut writer = ListWriter { objects: objects.peekable(), begun: false };
+    if let Some(size) = size_of_block(head.len(), &writer.objects) {
         head.reserve(size - head.len());
-        let mut writer = ListWriter { objects, next: 0 };
         writer.fill(&mut head, usize::MAX);
         return Body::full(head.freeze());
     }
-    let writer = ListWriter { objects, next: 0 };
     Body::stream(futures_util::stream::unfold(Some((head, writer)), async |state| {
         let (mut block, mut writer) = state?;
         let done = writer.fill(&mut block, BLOCK);
@@ -197,26 +199,38 @@ fn list_body(mut head: BytesMut, objects: Vec<Shared>) -> Body {
     }))
 }
 
+/// The length of a whole list, if it is sent as one block.
+fn size_of_block(head: usize, objects: &Peekable<Walk>) -> Option<usize> {
+    let mut size = head + END.len();
+    for object in objects.clone() {
+        size += object.len() + 1;
+        if size > ONE_BLOCK {
+            return None;
+        }
+    }
+    Some(size)
+}
+
 /// Copies objects into blocks, one after the other.
 struct ListWriter {
-    objects: Vec<Shared>,
-    next: usize,
+    objects: Peekable<Walk>,
+    begun: bool,
 }
 
 impl ListWriter {
     /// Appends objects until the block has `size` bytes. True when the list is complete.
     fn fill(&mut self, block: &mut BytesMut, size: usize) -> bool {
-        while let Some(object) = self.objects.get(self.next) {
-            if block.len() >= size {
-                return false;
-            }
-            if self.next > 0 {
+        while block.len() < size {
+            let Some(object) = self.objects.next() else { break };
+            if std::mem::replace(&mut self.begun, true) {
                 block.put_u8(b',');
             }
             object.write_to(block);
-            self.next += 1;
         }
-        block.put_slice(b"]}\n");
-        true
+        let done = self.objects.peek().is_none();
+        if done {
+            block.put_slice(END);
+        }
+        done
     }
 }

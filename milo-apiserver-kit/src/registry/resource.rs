@@ -5,13 +5,12 @@ use std::sync::Arc;
 use http::{HeaderMap, Response};
 use milo_core::{
     admission::Admission,
-    definition::{ResourceDefinition, View},
+    definition::ResourceDefinition,
     key::{Key, KeyRange},
     meta,
     object::Object,
     request::{RequestAttributes, ResourceAttributes},
     scope::Scope,
-    selector::{FieldOperator, FieldRequirement, LabelOperator, LabelRequirement},
     status::StatusError,
     storage::{Record, Storage},
 };
@@ -25,8 +24,12 @@ use crate::{
     cache::{Cached, CorruptObject, Filter},
     discovery::ServedResource,
     kind::Connecting,
+    errors,
     negotiate::Form,
-    request::{Query, options::Selection},
+    request::{
+        Query,
+        options::{Freshness, Selection, get_version},
+    },
 };
 
 /// A kind, its storage, its cache and the steps that its writes pass.
@@ -118,20 +121,7 @@ impl Resource {
         if self.definition.lives_in(scope.kind()) {
             return Some(Place { scope: scope.clone(), filter: Filter::default() });
         }
-        let tenant = scope.tenant()?;
-        let mut view = Selection::default();
-        // A tenant whose name cannot be a label value owns nothing that could be labelled.
-        let label = |key, value| LabelRequirement::new(key, LabelOperator::Equals, [value]).ok();
-        match self.definition.view(scope.kind())? {
-            View::Label(key) => view.labels = view.labels.with(label(key, tenant.name())?),
-            View::LabelUid(key) => view.labels = view.labels.with(label(key, tenant.uid())?),
-            View::Field(path) => {
-                let equals = FieldRequirement::new(path, FieldOperator::Equals, tenant.name());
-                view.fields = view.fields.with(equals);
-            }
-            _ => return None,
-        }
-        let filter = Filter::new(view, Selection::default());
+        let filter = Filter::seen_from(scope, &self.definition)?;
         Some(Place { scope: Scope::Platform, filter })
     }
 
@@ -229,23 +219,15 @@ impl Resource {
         self.render_bytes(call, http::StatusCode::OK, &encoded.at(record.revision))
     }
 
-    /// A read is always of the newest state, so a version asked for only has to exist.
+    /// A read is always of the newest state, so a version asked for only has to come to exist.
     async fn check_get_version(&self, call: &Call<'_>) -> Result<(), StatusError> {
-        match call.query.first("resourceVersion") {
-            "" | "0" => Ok(()),
-            version => {
-                let wanted = crate::request::options::parse_revision(version)?;
-                if let Some(current) = self.backend.revision().await?
-                    && wanted > current
-                {
-                    return Err(StatusError::resource_version_too_large(
-                        wanted.get(),
-                        current.get(),
-                    ));
-                }
-                Ok(())
-            }
+        let wanted = get_version(call.query)?;
+        if let Backend::KeyValue(store) = &self.backend
+            && wanted > store.storage.revision().await.map_err(|error| errors::read(&error))?
+        {
+            store.cache.reach(Freshness::NotOlderThan(wanted)).await?;
         }
+        Ok(())
     }
 }
 

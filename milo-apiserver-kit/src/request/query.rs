@@ -37,7 +37,7 @@ impl<'a> Query<'a> {
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.all(name)
             .next()
-            .is_some_and(|value| !matches!(value, "false" | "0" | "False" | "FALSE"))
+            .is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
     pub(crate) fn optional_flag(&self, name: &str) -> Option<bool> {

@@ -217,7 +217,7 @@ fn managed_fields(list: &[Value], errors: &mut Vec<FieldError>) {
 }
 
 /// No control characters, and no blanks but the ordinary one.
-fn is_printable(character: char) -> bool {
+pub(crate) fn is_printable(character: char) -> bool {
     character == ' ' || !(character.is_control() || character.is_whitespace())
 }
 
