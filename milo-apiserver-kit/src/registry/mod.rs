@@ -10,6 +10,8 @@ mod list;
 mod patch;
 mod render;
 mod resource;
+mod rest_list;
+mod rest_watch;
 mod review;
 mod update;
 mod watch;

@@ -23,8 +23,8 @@ use crate::{
     body::Body,
     cache::{Cached, CorruptObject, Filter},
     discovery::ServedResource,
-    kind::Connecting,
     errors,
+    kind::Connecting,
     negotiate::Form,
     request::{
         Query,
