@@ -70,9 +70,12 @@ pub(crate) fn served(
     };
     for connecting in connects {
         let options = &connecting.options;
-        let connect = Subresource::connect(connecting.name.as_str(), options.methods.clone());
-        let connect = if options.paths { connect.with_paths_below() } else { connect };
-        served = served.with_subresource(connect);
+        let methods = options.methods.iter().cloned();
+        let mut subresource = Subresource::connect(connecting.name.as_str(), methods);
+        if options.paths {
+            subresource = subresource.with_paths_below();
+        }
+        served = served.with_subresource(subresource);
     }
     served
 }

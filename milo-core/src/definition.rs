@@ -305,15 +305,15 @@ impl ResourceDefinition {
         self.views.iter().find(|(kind, _)| *kind == from).map(|(_, view)| view)
     }
 
+    /// All the ways in which the objects are seen from elsewhere.
+    pub fn views(&self) -> impl Iterator<Item = (ScopeKind, &View)> {
+        self.views.iter().map(|(from, view)| (*from, view))
+    }
+
     /// Whether control planes of this kind have objects of their own.
     #[must_use]
     pub fn lives_in(&self, scope: ScopeKind) -> bool {
         self.everywhere || scope == self.home
-    }
-
-    /// All the ways in which the objects are seen from elsewhere.
-    pub fn views(&self) -> impl Iterator<Item = (ScopeKind, &View)> {
-        self.views.iter().map(|(from, view)| (*from, view))
     }
 
     /// Whether the kind exists in control planes of this kind, at home or as a view.

@@ -6,8 +6,9 @@ use std::{
 };
 
 use milo_core::storage::{Event, ListOptions, Revision, Watch, WatchBatch, WatchError};
+use tokio::time::Instant;
 
-use super::{Cache, CorruptObject, FeedError, cached::Cached};
+use super::{Cache, CorruptObject, FeedError, Progress, cached::Cached};
 
 /// How many records are read at once while a cache is filled.
 const PAGE: usize = 10_000;
@@ -52,7 +53,7 @@ impl Cache {
         let revision = at.unwrap_or(Revision::ZERO);
         let watch = self.storage.watch(&self.range, revision).await?;
         self.state.write().reset(objects, revision, &self.definition);
-        self.progress.send_replace(revision);
+        self.progress.send_replace(Progress { revision, lost: None });
         Ok(watch)
     }
 
@@ -79,11 +80,42 @@ impl Cache {
         drop(state);
         // Waking a thousand watchers takes a while, and the first thing they do is to read here.
         self.progress.send_if_modified(|progress| {
-            let newer = batch.revision > *progress;
-            *progress = batch.revision.max(*progress);
+            let newer = batch.revision > progress.revision;
+            progress.revision = batch.revision.max(progress.revision);
             newer
         });
         woken.tell();
+    }
+
+    /// Goes on where we were; as an error, why that is not known any more. A storage that is away
+    /// is waited for.
+    async fn resume(&self) -> Result<Watch, WatchError> {
+        let mut retry = FIRST_RETRY;
+        loop {
+            let revision = self.state.read().revision;
+            match self.storage.watch(&self.range, revision).await {
+                Ok(watch) => {
+                    watch.request_progress();
+                    self.progress.send_modify(|progress| progress.lost = None);
+                    return Ok(watch);
+                }
+                Err(WatchError::Unavailable(error)) => {
+                    let resource = self.definition.group_resource();
+                    tracing::error!(%resource, %error, "watch cache waits for the storage");
+                    self.lose();
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(LAST_RETRY);
+        }
+    }
+
+    /// Nothing is heard from the storage any more.
+    fn lose(&self) {
+        self.progress.send_modify(|progress| {
+            progress.lost.get_or_insert_with(Instant::now);
+        });
     }
 
     fn cached(&self, event: Event) -> Result<Option<Cached>, CorruptObject> {
@@ -109,6 +141,7 @@ async fn run(cache: Weak<Cache>) {
                 }
             }
             Err(error) => {
+                strong.lose();
                 drop(strong);
                 tracing::error!(%resource, %error, "watch cache cannot be filled; trying again");
                 tokio::time::sleep(retry).await;
@@ -138,14 +171,10 @@ async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
         };
         match next {
             Some(Ok(batch)) => strong.apply(batch),
-            // Cut off, or the connection is gone: go on where we were, if that is still known.
+            // Cut off, or the connection is gone.
             Some(Err(WatchError::Lagged | WatchError::Unavailable(_))) => {
-                let revision = strong.state.read().revision;
-                match strong.storage.watch(&strong.range, revision).await {
-                    Ok(resumed) => {
-                        watch = resumed;
-                        watch.request_progress();
-                    }
+                match strong.resume().await {
+                    Ok(resumed) => watch = resumed,
                     Err(error) => return Some(error.into()),
                 }
             }

@@ -19,9 +19,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use milo_core::{
     definition::ResourceDefinition,
-    key::{InvalidKey, KeyRange},
+    key::{InvalidKey, Key, KeyRange},
     status::StatusError,
-    storage::{ReadError, Revision, Storage},
+    storage::{ListOptions, ReadError, Revision, Storage},
 };
 use parking_lot::RwLock;
 use tokio::{
@@ -54,11 +54,19 @@ pub(crate) struct Cache {
     storage: Arc<dyn Storage>,
     range: KeyRange,
     state: RwLock<State>,
-    /// The revision that has been reached; zero until the first listing is complete.
-    progress: watch::Sender<Revision>,
+    progress: watch::Sender<Progress>,
     /// Wakes the feed to ask the storage how far it is.
     wanted: Notify,
-    made: Instant,
+}
+
+/// How far a cache has come.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    /// The revision that has been reached; zero until the first listing is complete.
+    revision: Revision,
+    /// Since when nothing is heard from the storage: from the start until the first listing, and
+    /// whenever the storage is away.
+    lost: Option<Instant>,
 }
 
 /// Objects in key order, from one snapshot.
@@ -88,17 +96,19 @@ impl Cache {
             storage,
             range,
             state: RwLock::default(),
-            progress: watch::Sender::new(Revision::ZERO),
+            progress: watch::Sender::new(Progress {
+                revision: Revision::ZERO,
+                lost: Some(Instant::now()),
+            }),
             wanted: Notify::new(),
-            made: Instant::now(),
         }))
     }
 
     /// Waits until the cache is as fresh as asked.
     ///
     /// # Errors
-    /// 503 when the storage cannot say its revision, 429 when the cache was never filled, 504 when
-    /// the revision is not reached in time.
+    /// 503 when the storage cannot say its revision, 429 when the cache has lost it, 504 when the
+    /// revision is not reached in time.
     pub(crate) async fn reach(&self, freshness: Freshness) -> Result<(), StatusError> {
         match freshness {
             Freshness::MostRecent => {
@@ -113,7 +123,7 @@ impl Cache {
     }
 
     async fn wait_for(&self, revision: Revision) -> Result<(), StatusError> {
-        let reached = |progress: &Revision| *progress >= revision && *progress > Revision::ZERO;
+        let reached = |progress: &Progress| progress.reached(revision);
         if reached(&self.progress.borrow()) {
             return Ok(());
         }
@@ -130,15 +140,17 @@ impl Cache {
             return Ok(());
         }
         let current = *self.progress.borrow();
-        if current == Revision::ZERO {
-            return Err(not_ready(self.made.elapsed()));
+        match current.lost {
+            Some(since) => Err(not_ready(since.elapsed())),
+            None => {
+                Err(StatusError::resource_version_too_large(revision.get(), current.revision.get()))
+            }
         }
-        Err(StatusError::resource_version_too_large(revision.get(), current.get()))
     }
 
     /// The revision that everything up to has been applied.
     pub(crate) fn revision(&self) -> Revision {
-        *self.progress.borrow()
+        self.progress.borrow().revision
     }
 
     /// Whether the first listing is complete.
@@ -146,10 +158,16 @@ impl Cache {
         self.revision() > Revision::ZERO
     }
 
+    /// Whether what is here follows the storage.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.progress.borrow().reached(Revision::ZERO)
+    }
+
     /// Waits until the first listing is complete.
     pub(crate) async fn filled(&self) {
         // The sender lives in this very cache, so waiting cannot fail.
-        let _ = self.progress.subscribe().wait_for(|revision| *revision > Revision::ZERO).await;
+        let filled = |progress: &Progress| progress.reached(Revision::ZERO);
+        let _ = self.progress.subscribe().wait_for(filled).await;
     }
 
     /// Up to `limit` objects of a range that `filter` lets through. Nothing is decoded. With
@@ -168,9 +186,20 @@ impl Cache {
                 None => (state.now(filter.seen()), state.revision),
             }
         };
+        if moment.is_past() && self.has_expired(range, revision).await {
+            return None;
+        }
         let walk = moment.walk(range, filter.seen(), &self.definition);
         let (objects, next, remaining) = self.select(walk, filter, limit).await;
         Some(Listing { objects, revision, next, remaining })
+    }
+
+    /// Whether the storage has given a revision up. Clients are told so by every server alike,
+    /// whatever one of them happens to remember.
+    async fn has_expired(&self, range: &KeyRange, revision: Revision) -> bool {
+        let point = KeyRange::key(&Key::from_storage(range.start().clone()));
+        let options = ListOptions::default().limit(1).at(revision);
+        self.storage.list(&point, options).await.is_err()
     }
 
     /// The objects of a range as they are now, not all of which `filter` need let through, and a
@@ -249,6 +278,12 @@ impl Cache {
     /// The storage behind the cache.
     pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
+    }
+}
+
+impl Progress {
+    fn reached(&self, revision: Revision) -> bool {
+        self.lost.is_none() && self.revision >= revision
     }
 }
 

@@ -94,6 +94,8 @@ pub(super) struct Moment {
     objects: Objects,
     /// Changes since then that have to be undone, the last one first.
     since: Vec<Arc<Change>>,
+    /// Whether anything has changed since, here or elsewhere.
+    past: bool,
 }
 
 impl State {
@@ -278,7 +280,7 @@ impl State {
             None => self.objects.clone(),
             Some(seen) => self.seen.get(seen).cloned().unwrap_or_default(),
         };
-        Moment { objects, since: Vec::new() }
+        Moment { objects, since: Vec::new(), past: false }
     }
 
     /// What `seen` saw of a range at a revision; none when that is not known here.
@@ -295,13 +297,20 @@ impl State {
         if since.end - since.start > UNDO as u64 {
             return None;
         }
+        let past = !since.is_empty();
         let changes = since.rev().filter_map(|sequence| self.history.get(sequence));
         let concerned = |change: &&Arc<Change>| change.key().is_some_and(|key| range.contains(key));
-        Some(Moment { since: changes.filter(concerned).cloned().collect(), ..self.now(seen) })
+        let since = changes.filter(concerned).cloned().collect();
+        Some(Moment { since, past, ..self.now(seen) })
     }
 }
 
 impl Moment {
+    /// Whether it may be a state that is over.
+    pub(super) fn is_past(&self) -> bool {
+        self.past
+    }
+
     /// The objects of a range, which must be one that the moment was made for.
     pub(super) fn walk(
         mut self,

@@ -28,7 +28,10 @@ use milo_core::{
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Cache, Cached, EventType, Filter, TooSlow, Walk, state::State};
+use super::{
+    Cache, Cached, EventType, Filter, TooSlow, Walk,
+    state::{Moment, State},
+};
 use crate::request::options::{Freshness, Selection};
 
 fn definition() -> Arc<ResourceDefinition> {
@@ -311,26 +314,28 @@ async fn pages_say_what_they_know_of_the_rest() {
     assert_eq!((page.objects.len(), page.next), (3, None));
 }
 
-#[tokio::test]
-async fn recent_states_are_known_exactly() {
+#[test]
+fn recent_states_are_known_exactly() {
     let cache = cache(300);
-    let (range, all) = (namespace("ns"), Filter::default());
+    let range = namespace("ns");
+    let mut state = cache.state.write();
+    let revisions = |moment: Moment| {
+        let walk = moment.walk(&range, None, &definition());
+        walk.map(|object| object.revision()).collect::<Vec<_>>()
+    };
     let mut expected = Vec::new();
     for step in 0..40_u64 {
-        let known = cache.list(&range, &all, None, None).await.unwrap();
-        expected.push((known.revision, known.objects.map(|o| o.revision()).collect::<Vec<_>>()));
+        expected.push((state.revision, revisions(state.now(None))));
         let name = format!("o{:05}", step * 7 % 30);
         let revision = 301 + step;
         let current = (step % 3 > 0).then(|| object(&name, revision, 0));
-        put(&mut cache.state.write(), &key("ns", &name), revision, current);
-        cache.state.write().revision = Revision::new(revision);
+        put(&mut state, &key("ns", &name), revision, current);
+        state.revision = Revision::new(revision);
     }
-    for (revision, objects) in expected {
-        let listing = cache.list(&range, &all, None, Some(revision)).await.unwrap();
-        assert_eq!(listing.revision, revision);
-        assert_eq!(listing.objects.map(|o| o.revision()).collect::<Vec<_>>(), objects);
+    for (at, objects) in expected {
+        assert_eq!(revisions(state.at(&range, None, at).unwrap()), objects);
     }
     for unknown in [341, u64::MAX] {
-        assert!(cache.list(&range, &all, None, Some(Revision::new(unknown))).await.is_none());
+        assert!(state.at(&range, None, Revision::new(unknown)).is_none());
     }
 }

@@ -102,12 +102,6 @@ impl ServedResource {
         &self.subresources
     }
 
-    /// The subresource of this name.
-    #[must_use]
-    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
-        self.subresources.iter().find(|subresource| subresource.name == name)
-    }
-
     /// Whether objects are stored, as far as one can tell: what can only be created is a question,
     /// and the answer is forgotten.
     pub(crate) fn is_kept(&self) -> bool {
@@ -122,6 +116,12 @@ impl ServedResource {
         Arc::ptr_eq(&self.definition, &other.definition)
             && self.verbs == other.verbs
             && names(self) == names(other)
+    }
+
+    /// The subresource of this name.
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
     }
 
     /// The group, version and kind of the object.

@@ -66,7 +66,7 @@ impl Resource {
                         "uid": uid,
                     },
                 });
-                Ok(respond::value(StatusCode::OK, &status, call.pretty))
+                Ok(respond::value(StatusCode::OK, &status, call.encoding))
             }
         }
     }

@@ -63,7 +63,7 @@ impl Resource {
             Some(None) => Freshness::MostRecent,
             None => options.freshness,
         };
-        let listing = if !self.key_value()?.cache.is_filled()
+        let listing = if !self.key_value()?.cache.is_ready()
             && options.limit.is_some()
             && filter.selects_all()
         {
@@ -122,7 +122,7 @@ impl Resource {
         self.listing_at(store, range, filter, limit, exactly).await
     }
 
-    /// A page while the cache is being filled.
+    /// A page while the cache has lost the storage.
     async fn page_of_storage(
         &self,
         range: &KeyRange,

@@ -2,6 +2,7 @@
 
 mod admission;
 mod backend;
+mod connect;
 mod continue_token;
 mod create;
 mod decode;
@@ -29,6 +30,7 @@ use milo_core::{
 };
 
 pub(crate) use backend::{Backend, KeyValue};
+pub(crate) use connect::{Connection, body_of};
 pub(crate) use patch::{PATCH_TYPES, PatchType};
 pub(crate) use resource::{Call, Place, Resource};
 

@@ -60,7 +60,7 @@ impl Resource {
             return Ok(watcher.stream(options.start, encoder, options.bookmarks, ends, closing));
         }
         let range = self.selected_range(place, &call.target.namespace, &options.selection)?;
-        if !self.key_value()?.cache.is_filled() {
+        if !self.key_value()?.cache.is_ready() {
             self.key_value()?.cache.reach(Freshness::Any).await?;
         }
         let stream = WatchStream {

@@ -35,6 +35,9 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// What a request is made of.
 pub(crate) type Sent = BoxBody<Bytes, Infallible>;
 
+/// A connection, to be used by many.
+pub(crate) type Sender = http2::SendRequest<Sent>;
+
 /// Waits for something that must come.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, what).await.expect("nothing came")
@@ -43,7 +46,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// A server of the hierarchy, and an administrator's connection to it.
 pub(crate) struct Wire {
     pub(crate) server: TestServer,
-    sender: http2::SendRequest<Sent>,
+    sender: Sender,
 }
 
 impl Wire {
@@ -142,7 +145,7 @@ pub(crate) fn names(list: &Value) -> Vec<&str> {
     items.iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect()
 }
 
-async fn tls(
+pub(crate) async fn tls(
     server: &TestServer,
     identity: Option<&PemPair>,
     protocol: &[u8],
@@ -169,7 +172,7 @@ async fn tls(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
-async fn connect(server: &TestServer, identity: Option<&PemPair>) -> http2::SendRequest<Sent> {
+pub(crate) async fn connect(server: &TestServer, identity: Option<&PemPair>) -> Sender {
     let stream = TokioIo::new(tls(server, identity, b"h2").await);
     let (sender, connection) =
         http2::handshake(TokioExecutor::new(), stream).await.expect("a connection");
@@ -179,12 +182,12 @@ async fn connect(server: &TestServer, identity: Option<&PemPair>) -> http2::Send
 
 /// A request in the making.
 pub(crate) struct Call {
-    sender: http2::SendRequest<Sent>,
+    sender: Sender,
     request: Request<Sent>,
 }
 
 impl Call {
-    fn new(sender: &http2::SendRequest<Sent>, method: &str, url: &str) -> Self {
+    pub(crate) fn new(sender: &Sender, method: &str, url: &str) -> Self {
         let url = if url.starts_with('/') { url.to_owned() } else { format!("{GROUP}/{url}") };
         let request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
