@@ -193,13 +193,13 @@ impl ServerBuilder {
         let closing = CancellationToken::new();
         let mut kinds = Vec::new();
         for kind in self.kinds {
-            kinds.push((Arc::new(kind.definition?), kind.handlers));
+            kinds.push((Arc::new(kind.definition?), kind.handlers, kind.strategy));
         }
-        refuse_duplicates(kinds.iter().map(|(definition, _)| &**definition))?;
-        let names = kinds.iter().map(|(definition, _)| definition.plural().to_owned()).collect();
+        refuse_duplicates(kinds.iter().map(|(definition, ..)| &**definition))?;
+        let names = kinds.iter().map(|(definition, ..)| definition.plural().to_owned()).collect();
         let admission: Arc<[Arc<dyn Admission>]> = self.admission.into();
         let (mut caches, mut served, mut resources) = (Vec::new(), Vec::new(), Vec::new());
-        for (definition, handlers) in kinds {
+        for (definition, handlers, strategy) in kinds {
             let backend = match handlers {
                 Some(handlers) => {
                     served.push(ServedResource::new(definition.clone(), handlers.verbs()));
@@ -213,7 +213,8 @@ impl ServerBuilder {
                 }
             };
             let (storage, admission) = (self.storage.clone(), admission.clone());
-            resources.push(Arc::new(Resource::new(definition, backend, storage, admission)));
+            let resource = Resource::new(definition, backend, storage, admission);
+            resources.push(Arc::new(resource.with_strategy(strategy)));
         }
         let feeds: Vec<_> = caches.iter().map(|cache| cache.spawn().abort_handle()).collect();
         let health = Health {

@@ -169,7 +169,7 @@ impl Inner {
             Ok(place) => place,
             Err(too_many) => return Ok(too_many.response()),
         };
-        self.authorize(&attributes).await?;
+        authorize(&self.authorizers, &attributes).await?;
         match (&info.target, &attributes.resource) {
             (Target::Resource(target), Some(resource)) => {
                 self.resource(parts, &query, target, resource, &attributes, body).await
@@ -202,27 +202,6 @@ impl Inner {
             return Ok(Scope::Platform);
         }
         self.resolver.resolve(&path.scope).await?.ok_or_else(StatusError::no_route)
-    }
-
-    async fn authorize(&self, attributes: &RequestAttributes) -> Result<(), StatusError> {
-        let mut reason = String::new();
-        for authorizer in &self.authorizers {
-            match authorizer.authorize(attributes).await {
-                Ok(Decision::Allow) => return Ok(()),
-                Ok(Decision::NoOpinion(text)) => {
-                    if reason.is_empty() {
-                        reason = text;
-                    }
-                }
-                Ok(Decision::Deny(text)) => return Err(forbidden(attributes, &text)),
-                Ok(_) => return Err(forbidden(attributes, "")),
-                Err(error) => {
-                    tracing::error!(%error, "authorization failed; the request is refused");
-                    return Err(StatusError::internal("the request could not be authorized"));
-                }
-            }
-        }
-        Err(forbidden(attributes, &reason))
     }
 
     async fn resource<B>(
@@ -259,6 +238,7 @@ impl Inner {
             headers: &parts.headers,
             form,
             pretty,
+            authorizers: &self.authorizers,
             warnings: Vec::new(),
         };
         if attributes.verb == Verb::Watch {
@@ -308,6 +288,31 @@ impl Inner {
         respond::add_warnings(&mut response, &call.warnings);
         Ok(response)
     }
+}
+
+/// Asks the authorizers in order: 403 unless one allows.
+pub(crate) async fn authorize(
+    authorizers: &[Arc<dyn Authorizer>],
+    attributes: &RequestAttributes,
+) -> Result<(), StatusError> {
+    let mut reason = String::new();
+    for authorizer in authorizers {
+        match authorizer.authorize(attributes).await {
+            Ok(Decision::Allow) => return Ok(()),
+            Ok(Decision::NoOpinion(text)) => {
+                if reason.is_empty() {
+                    reason = text;
+                }
+            }
+            Ok(Decision::Deny(text)) => return Err(forbidden(attributes, &text)),
+            Ok(_) => return Err(forbidden(attributes, "")),
+            Err(error) => {
+                tracing::error!(%error, "authorization failed; the request is refused");
+                return Err(StatusError::internal("the request could not be authorized"));
+            }
+        }
+    }
+    Err(forbidden(attributes, &reason))
 }
 
 /// What a HEAD gets: all of the answer but its body, which HTTP/2 does not leave out by itself.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Response};
 use milo_core::{
     admission::Admission,
+    authorization::Authorizer,
     definition::{ResourceDefinition, View},
     key::{Key, KeyRange},
     meta,
@@ -25,6 +26,7 @@ use crate::{
     cache::{Cached, CorruptObject, Filter},
     negotiate::Form,
     request::{Query, options::Selection},
+    strategy::{Plain, Strategy},
 };
 
 /// A kind, its storage, its cache and the steps that its writes pass.
@@ -34,6 +36,7 @@ pub(crate) struct Resource {
     pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
+    pub(super) strategy: Arc<dyn Strategy>,
 }
 
 /// A request that has been parsed, authenticated and authorized.
@@ -44,6 +47,8 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) form: Form,
     pub(crate) pretty: bool,
+    /// Who decides what else the client may do.
+    pub(crate) authorizers: &'a [Arc<dyn Authorizer>],
     /// Sent as `Warning` headers.
     pub(crate) warnings: Vec<String>,
 }
@@ -64,7 +69,14 @@ impl Resource {
         storage: Arc<dyn Storage>,
         admission: Arc<[Arc<dyn Admission>]>,
     ) -> Self {
-        Self { definition, backend, reader: StorageReader(storage), admission }
+        let reader = StorageReader(storage);
+        Self { definition, backend, reader, admission, strategy: Arc::new(Plain) }
+    }
+
+    /// The same with what the kind decides for itself, if anything.
+    pub(crate) fn with_strategy(mut self, strategy: Option<Arc<dyn Strategy>>) -> Self {
+        self.strategy = strategy.unwrap_or(self.strategy);
+        self
     }
 
     /// What the registry sorts and finds by.
