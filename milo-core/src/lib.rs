@@ -12,6 +12,7 @@
 //! | [`scope`], [`key`] | control planes and the storage keys that cannot be built without one |
 //! | [`identity`], [`request`] | who asks, and what is asked |
 //! | [`authorization`], [`admission`] | the traits that decide |
+//! | [`managed_fields`] | server-side apply: who owns which field, and merging by schema |
 //! | [`selector`] | label and field selectors |
 //! | [`status`] | Kubernetes `Status` errors |
 //! | [`storage`] | the storage trait and its engines |
@@ -29,6 +30,7 @@ pub mod definition;
 pub mod identity;
 pub mod json_path;
 pub mod key;
+pub mod managed_fields;
 pub mod meta;
 pub mod object;
 pub mod request;

@@ -254,7 +254,7 @@ fn field_manager(manager: &str, path: impl Fn() -> FieldPath, errors: &mut Vec<F
 }
 
 /// No control characters, nothing invisible, and no blanks but the ordinary one.
-fn is_printable(character: char) -> bool {
+pub(crate) fn is_printable(character: char) -> bool {
     if character.is_ascii() {
         return matches!(character, ' '..='~');
     }

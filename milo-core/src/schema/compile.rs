@@ -65,7 +65,7 @@ fn compile_node(
     source.children(&mut node)?;
     source.require_types(&node)?;
     node.list = source.list(&node)?;
-    source.check_map_type()?;
+    node.atomic_map = source.is_atomic_map()?;
     node.format = source.string("format")?.and_then(|format| Format::new(node.types, format));
     node.checks = source.checks()?;
     node.checks.int32 =
@@ -239,10 +239,11 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn check_map_type(&self) -> Result<(), SchemaError> {
+    fn is_atomic_map(&self) -> Result<bool, SchemaError> {
         const TYPE: &str = "x-kubernetes-map-type";
         match self.string(TYPE)? {
-            None | Some("atomic" | "granular") => Ok(()),
+            None | Some("granular") => Ok(false),
+            Some("atomic") => Ok(true),
             Some(other) => {
                 Err(self.error(TYPE, format!("must be atomic or granular, but is {other:?}")))
             }

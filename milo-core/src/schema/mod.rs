@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `node`, `compile` | the compiled tree, and how a document becomes one |
 //! | `prune`, `default` | change objects |
+//! | `shape` | how values are merged and owned, for [`managed_fields`](crate::managed_fields) |
 //! | `validate`, `checks`, `compose`, `unique`, `format` | find structural errors |
 //! | `rule`, `expression`, `cel`, `convert`, `transition` | find violated CEL rules |
 
@@ -39,18 +40,25 @@ mod node;
 mod path;
 mod prune;
 mod rule;
+pub(crate) mod shape;
 mod transition;
 mod unique;
 mod validate;
 mod view;
 
-use self::{node::Node, path::Path, view::View};
+use self::{
+    node::Node,
+    path::Path,
+    shape::{MapShape, Shape},
+    view::View,
+};
 
 /// A compiled structural schema. Compiling is slow, using it is not: share it in an `Arc`.
 #[derive(Debug)]
 pub struct Schema {
     document: Value,
     root: Node,
+    shape: MapShape,
 }
 
 /// Why a document is not a structural schema.
@@ -82,13 +90,19 @@ impl Schema {
     /// does not compile, the keys of a list map are missing, a default violates its own schema.
     pub fn compile(document: Value) -> Result<Self, SchemaError> {
         let root = compile::compile(&document)?;
-        Ok(Self { document, root })
+        let shape = Shape::of_object(&root);
+        Ok(Self { document, root, shape })
     }
 
     /// The document that was compiled.
     #[must_use]
     pub fn document(&self) -> &Value {
         &self.document
+    }
+
+    /// How objects are merged and owned.
+    pub(crate) fn shape(&self) -> &MapShape {
+        &self.shape
     }
 
     /// Removes fields that the schema does not know and returns their paths, sorted, as they

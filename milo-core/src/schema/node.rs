@@ -19,6 +19,8 @@ pub(super) struct Node {
     pub(super) additional: Additional,
     pub(super) items: Option<Box<Self>>,
     pub(super) list: List,
+    /// `x-kubernetes-map-type: atomic`: merged and owned as one.
+    pub(super) atomic_map: bool,
     /// With the defaults below it already applied.
     pub(super) default: Option<Value>,
     pub(super) required: Vec<String>,
