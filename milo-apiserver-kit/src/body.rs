@@ -22,6 +22,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What a streaming body yields: a piece of the body, or why there will be no more.
 pub type Chunk = Result<Bytes, BoxError>;
 
+/// A body that is produced while it is sent.
+pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Chunk> + Send>>;
+
 /// The body of a response.
 #[derive(Default)]
 pub struct Body(Kind);
@@ -31,7 +34,8 @@ enum Kind {
     #[default]
     Empty,
     Full(Bytes),
-    Stream(Pin<Box<dyn Stream<Item = Chunk> + Send>>),
+    Stream(Chunks),
+    Bulk(Chunks),
     Channel(mpsc::Receiver<Chunk>),
 }
 
@@ -55,6 +59,13 @@ impl Body {
         Self(Kind::Stream(Box::pin(chunks)))
     }
 
+    /// A large body that is produced while it is sent, such as a long list. Nobody waits for a
+    /// piece of it, so it may be compressed, which holds pieces back.
+    #[must_use]
+    pub fn bulk(chunks: impl Stream<Item = Chunk> + Send + 'static) -> Self {
+        Self(Kind::Bulk(Box::pin(chunks)))
+    }
+
     /// A body that another task produces. It ends when every sender is gone; senders notice a
     /// client that went away because their channel is closed.
     #[must_use]
@@ -71,7 +82,19 @@ impl Body {
         match &self.0 {
             Kind::Empty => Some(&NONE),
             Kind::Full(bytes) => Some(bytes),
-            Kind::Stream(_) | Kind::Channel(_) => None,
+            Kind::Stream(_) | Kind::Bulk(_) | Kind::Channel(_) => None,
+        }
+    }
+
+    /// The chunks of a body that is worth compressing: of more than `least` bytes, and read to its
+    /// end before anything is done with it. Otherwise the body as it was.
+    pub(crate) fn into_compressible(self, least: usize) -> Result<Chunks, Self> {
+        match self.0 {
+            Kind::Bulk(chunks) => Ok(chunks),
+            Kind::Full(bytes) if bytes.len() > least => {
+                Ok(Box::pin(futures_util::stream::once(std::future::ready(Ok(bytes)))))
+            }
+            other => Err(Self(other)),
         }
     }
 }
@@ -91,7 +114,7 @@ impl http_body::Body for Body {
                 self.0 = Kind::Empty;
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            Kind::Stream(stream) => stream.as_mut().poll_next(cx),
+            Kind::Stream(stream) | Kind::Bulk(stream) => stream.as_mut().poll_next(cx),
             Kind::Channel(receiver) => receiver.poll_recv(cx),
         };
         chunk.map(|chunk| chunk.map(|result| result.map(Frame::data)))

@@ -1,4 +1,4 @@
-//! Answers: JSON bodies and `Status` errors.
+//! Answers: values, bytes that are JSON already, and `Status` errors.
 
 use std::collections::HashSet;
 
@@ -7,37 +7,40 @@ use http::{HeaderValue, Response, StatusCode, header};
 use milo_core::status::StatusError;
 use serde::Serialize;
 
-use crate::body::Body;
+use crate::{body::Body, media::Encoding};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// JSON bytes as they are. Bodies end with a newline, as upstream's do.
-pub(crate) fn json(code: StatusCode, body: Body) -> Response<Body> {
+/// Bytes that are encoded already. Bodies end with a newline, as upstream's do.
+pub(crate) fn encoded(code: StatusCode, encoding: Encoding, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response.headers_mut().insert(header::CONTENT_TYPE, encoding.content_type());
     response
 }
 
-/// Any serializable value as JSON, indented for people when they want it.
-pub(crate) fn value<T: Serialize>(code: StatusCode, value: &T, pretty: bool) -> Response<Body> {
-    let encoded = if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
-    match encoded {
-        Ok(mut bytes) => {
-            bytes.push(b'\n');
-            json(code, Body::full(Bytes::from(bytes)))
-        }
-        Err(cause) => error(&StatusError::internal(cause)),
+/// Bytes that are JSON already.
+pub(crate) fn json(code: StatusCode, body: Body) -> Response<Body> {
+    encoded(code, Encoding::Json, body)
+}
+
+/// Any serializable value.
+pub(crate) fn value<T: Serialize>(
+    code: StatusCode,
+    value: &T,
+    encoding: Encoding,
+) -> Response<Body> {
+    match encoding.encode(value) {
+        Ok(bytes) => encoded(code, encoding, Body::full(Bytes::from(bytes))),
+        Err(cause) => error(&cause, Encoding::Json),
     }
 }
 
 /// An error, with its code and `Retry-After`.
-pub(crate) fn error(error: &StatusError) -> Response<Body> {
+pub(crate) fn error(error: &StatusError, encoding: Encoding) -> Response<Body> {
     let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut bytes = serde_json::to_vec(&error.to_status()).unwrap_or_default();
-    bytes.push(b'\n');
-    let mut response = json(code, Body::full(Bytes::from(bytes)));
+    let bytes = encoding.encode(&error.to_status()).unwrap_or_default();
+    let mut response = encoded(code, encoding, Body::full(Bytes::from(bytes)));
     if let Some(seconds) = error.retry_after_seconds() {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }

@@ -33,9 +33,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authn::{AuthenticationRequest, Union},
     body::Body,
+    compress::compress,
     in_flight::InFlight,
     listener::ConnectionInfo,
-    negotiate, paths,
+    media::{BodyType, Encoding},
+    negotiate::{self, Accepted},
+    paths,
     registry::{Call, PatchType, Registry, Resource},
     request::{
         Query, RequestInfo, body,
@@ -125,7 +128,7 @@ impl Inner {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 tracing::debug!(code = error.code(), reason = error.reason(), %error, "refused");
-                respond::error(&error)
+                respond::error(&error, error_encoding(&parts))
             }
             Err(_) => respond::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -140,6 +143,7 @@ impl Inner {
             elapsed_us = started.elapsed().as_micros(),
             "request"
         );
+        response = compress(&parts.headers, response);
         if parts.method == Method::HEAD {
             response = without_body(response);
         }
@@ -224,12 +228,12 @@ impl Inner {
         if attributes.verb == Verb::Patch {
             PatchType::of(&parts.headers)?;
         }
-        let form = negotiate::form(&parts.headers)?;
+        let watch = attributes.verb == Verb::Watch;
+        let Accepted { form, encoding } = negotiate::accepted(&parts.headers, query, watch)?;
         if query.flag("export") {
             let text = "the export parameter, deprecated since v1.14, is no longer supported";
             return Err(StatusError::bad_request(text));
         }
-        let pretty = negotiate::wants_pretty(&parts.headers, query.first("pretty"));
         // The name in a selector is for authorization; here the selector speaks for itself.
         let mut call = Call {
             attributes,
@@ -237,11 +241,11 @@ impl Inner {
             query,
             headers: &parts.headers,
             form,
-            pretty,
+            encoding,
             authorizers: &self.authorizers,
             warnings: Vec::new(),
         };
-        if attributes.verb == Verb::Watch {
+        if watch {
             return resource.watch(&call, &place, self.closing.clone());
         }
         resource.check_form(&call)?;
@@ -249,15 +253,11 @@ impl Inner {
         let work = async {
             let body = match attributes.verb {
                 Verb::Create | Verb::Update => {
-                    negotiate::require_json(&parts.headers)?;
+                    BodyType::of(&parts.headers)?;
                     body::read(body).await?
                 }
                 Verb::Delete | Verb::DeleteCollection => {
-                    let body = body::read(body).await?;
-                    if !body.is_empty() {
-                        negotiate::require_json(&parts.headers)?;
-                    }
-                    body
+                    body::read_options(body, &parts.headers).await?
                 }
                 Verb::Patch => body::read(body).await?,
                 _ => Bytes::new(),
@@ -284,7 +284,8 @@ impl Inner {
             };
             Err(StatusError::timeout(text, Duration::ZERO))
         });
-        let mut response = answered.unwrap_or_else(|error| respond::error(&error));
+        let mut response =
+            answered.unwrap_or_else(|error| respond::error(&error, error_encoding(parts)));
         respond::add_warnings(&mut response, &call.warnings);
         Ok(response)
     }
@@ -313,6 +314,11 @@ pub(crate) async fn authorize(
         }
     }
     Err(forbidden(attributes, &reason))
+}
+
+/// How the reader of an answer wants to be told of an error.
+fn error_encoding(parts: &Parts) -> Encoding {
+    negotiate::error_encoding(&parts.headers, parts.uri.query())
 }
 
 /// What a HEAD gets: all of the answer but its body, which HTTP/2 does not leave out by itself.

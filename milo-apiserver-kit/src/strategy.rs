@@ -120,9 +120,9 @@ pub trait Strategy: Send + Sync + std::fmt::Debug + 'static {
     fn prepare_for_update(&self, _context: &WriteContext<'_>, _new: &mut Object, _old: &Object) {}
 
     /// Which fields [`prepare_for_update`](Self::prepare_for_update) takes back whatever a client
-    /// says, as dotted paths (`spec.nodeName`): nobody who applies them owns them. Status, and all
-    /// but status, are known without being listed.
-    fn reset_fields(&self, _subresource: &str) -> &[&str] {
+    /// says, as `[["spec", "nodeName"]]`, each with all below it: nobody comes to own them by
+    /// writing them. Status is known without being listed.
+    fn reset_fields(&self) -> &[&[&'static str]] {
         &[]
     }
 

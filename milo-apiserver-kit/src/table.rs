@@ -64,7 +64,8 @@ impl<'a> TableWriter<'a> {
         })
     }
 
-    fn columns(&self) -> Value {
+    /// The columns, as a table defines them.
+    pub(crate) fn columns(&self) -> Value {
         let mut columns = vec![json!({
             "name": "Name", "type": "string", "format": "name",
             "description": NAME_DESCRIPTION, "priority": 0,
@@ -78,7 +79,8 @@ impl<'a> TableWriter<'a> {
         Value::Array(columns)
     }
 
-    fn row(&self, object: &Object) -> Value {
+    /// One object.
+    pub(crate) fn row(&self, object: &Object) -> Value {
         let mut cells = vec![Value::from(object.name())];
         cells.extend(self.definition.columns().iter().map(|column| self.cell(column, object)));
         let mut row = json!({ "cells": cells });

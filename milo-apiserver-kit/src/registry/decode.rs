@@ -4,7 +4,10 @@ use milo_core::{meta, object::Object, status::StatusError};
 use serde_json::Value;
 
 use super::{Call, Resource};
-use crate::request::{body::decode_json, options::FieldValidation};
+use crate::{
+    media::{BodyType, Decoded},
+    request::options::FieldValidation,
+};
 
 /// How many problems with its fields are told of one object. Whoever has more than that is helped
 /// by the first ones.
@@ -19,13 +22,9 @@ impl Resource {
         body: &[u8],
         validation: FieldValidation,
     ) -> Result<Object, StatusError> {
-        let (value, duplicates) = decode_json(body).map_err(|error| {
-            StatusError::bad_request(format!(
-                "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {error} ({})",
-                self.definition.kind(),
-                preview(body),
-            ))
-        })?;
+        let decoded = BodyType::of(call.headers)?.decode(body);
+        let Decoded { value, duplicates } =
+            decoded.map_err(|error| error.refuse(self.definition.kind(), body))?;
         let (object, mut problems) = self.shape(value)?;
         problems.extend(duplicates.into_iter().map(|path| format!("duplicate field {path:?}")));
         problems.truncate(PROBLEMS);
@@ -114,13 +113,4 @@ fn drop_empty_metadata(object: &mut Object) {
         Value::Object(entries) => !entries.is_empty(),
         Value::Bool(_) | Value::Number(_) => true,
     });
-}
-
-/// The first bytes of a body, as upstream shows them.
-fn preview(body: &[u8]) -> String {
-    let start = &body[..body.len().min(30)];
-    match std::str::from_utf8(start) {
-        Ok(text) if !text.chars().any(char::is_control) => format!("{text:?}"),
-        _ => start.iter().map(|byte| format!("{byte:02x}")).collect(),
-    }
 }

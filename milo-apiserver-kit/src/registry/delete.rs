@@ -64,7 +64,7 @@ impl Resource {
                         "uid": object.uid(),
                     },
                 });
-                Ok(respond::value(code, &status, call.pretty))
+                Ok(respond::value(code, &status, call.encoding))
             }
         }
     }

@@ -1,11 +1,17 @@
 //! `metadata.managedFields` on the write path: who owns which field (`spec/wire.md` section 3.4).
 
-use milo_core::object::Object;
-use serde_json::Value;
+use std::borrow::Cow;
+
+use http::header;
+use milo_core::{
+    managed_fields::{Manager, ResetFields, default_manager, track_update},
+    object::Object,
+};
 
 use super::{
     Call, Resource,
     backend::{WriteError, Written},
+    update::Half,
 };
 use crate::request::options::WriteOptions;
 
@@ -13,12 +19,46 @@ impl Resource {
     /// Notes who owns what a create, an update or a patch has written.
     pub(super) fn track(
         &self,
-        _call: &Call<'_>,
-        _options: &WriteOptions,
-        _live: Option<&Object>,
-        _object: &mut Object,
+        call: &Call<'_>,
+        options: &WriteOptions,
+        live: Option<&Object>,
+        object: &mut Object,
     ) {
+        let name = manager_name(call, options);
+        let manager = self.manager(call, &name);
+        let reset = self.reset_fields(&call.target.subresource);
+        let schema = self.definition.schema();
+        if let Err(error) = track_update(schema, live, object, &manager, &reset) {
+            // Validation finds the same, and tells the client.
+            tracing::debug!(%error, "the fields of an object are not tracked");
+        }
     }
+
+    /// Who writes, through which half of the object.
+    pub(super) fn manager<'a>(&'a self, call: &Call<'a>, name: &'a str) -> Manager<'a> {
+        Manager::new(name, self.definition.api_version()).subresource(&call.target.subresource)
+    }
+
+    /// What a write through a subresource, or through none, cannot change.
+    pub(super) fn reset_fields(&self, subresource: &str) -> ResetFields {
+        match Half::of(subresource) {
+            Half::Status => ResetFields::all_but(["status"]),
+            Half::Main => {
+                let status = self.definition.has_status().then_some(&["status"] as &[_]);
+                let others = self.strategy.reset_fields().iter().copied();
+                ResetFields::trees(status.into_iter().chain(others))
+            }
+        }
+    }
+}
+
+/// The manager that the client names, or the program that it is.
+fn manager_name<'a>(call: &Call<'a>, options: &'a WriteOptions) -> Cow<'a, str> {
+    if !options.field_manager.is_empty() {
+        return Cow::Borrowed(&options.field_manager);
+    }
+    let agent = call.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Cow::Owned(default_manager(agent.unwrap_or_default()))
 }
 
 /// Whether a commit failed because the object is larger than the storage takes.
@@ -29,40 +69,4 @@ pub(super) fn is_too_large(written: &Result<Written, WriteError>) -> bool {
 /// Takes the managed fields off an object, so that it may fit after all. False if it has none.
 pub(super) fn shed(object: &mut Object) -> bool {
     object.metadata_mut().remove("managedFields").is_some()
-}
-
-/// An object in which nothing but the times of its managed fields has changed has not changed.
-pub(super) fn keep_managed_times(object: &mut Object, current: &Object) {
-    let (Some(new), Some(old)) = (entries(object), entries(current)) else { return };
-    if new == old || new.len() != old.len() {
-        return;
-    }
-    let same = new.iter().zip(old).all(|(new, old)| match (new.as_object(), old.as_object()) {
-        (Some(new), Some(old)) => {
-            let timeless = |(name, _): &(&String, &Value)| *name != "time";
-            new.iter().filter(timeless).eq(old.iter().filter(timeless))
-        }
-        _ => false,
-    });
-    if same && differs_in_managed_fields_alone(object, current) {
-        let old = Value::Array(old.clone());
-        object.metadata_mut().insert("managedFields".into(), old);
-    }
-}
-
-fn differs_in_managed_fields_alone(object: &Object, current: &Object) -> bool {
-    body(object).eq(body(current)) && metadata(object).eq(metadata(current))
-}
-
-fn body(object: &Object) -> impl Iterator<Item = (&String, &Value)> {
-    object.fields().iter().filter(|(name, _)| *name != "metadata")
-}
-
-fn metadata(object: &Object) -> impl Iterator<Item = (&String, &Value)> {
-    let ours = |name: &str| matches!(name, "managedFields" | "resourceVersion");
-    object.metadata().into_iter().flatten().filter(move |(name, _)| !ours(name))
-}
-
-fn entries(object: &Object) -> Option<&Vec<Value>> {
-    object.metadata()?.get("managedFields")?.as_array()
 }

@@ -1,4 +1,6 @@
-//! Objects and lists in the form that the client accepts.
+//! Objects and lists in the form and the encoding that the client accepts.
+
+mod list;
 
 use bytes::{BufMut, BytesMut};
 use http::{Response, StatusCode};
@@ -9,17 +11,11 @@ use super::{Call, Resource};
 use crate::{
     body::Body,
     cache::Shared,
-    negotiate::{Form, MetaVersion, PartialKind},
+    media::Encoding,
+    negotiate::{Accepted, Form, MetaVersion, PartialKind},
     respond,
     table::{IncludeObject, TableWriter, partial},
 };
-
-/// Lists up to this size are sent as one block with a known length; larger ones are streamed, so
-/// that a list of any size needs no memory of its size.
-const ONE_BLOCK: usize = 1024 * 1024;
-const BLOCK: usize = 128 * 1024;
-/// How many objects are decoded before others get their turn: about a millisecond's worth.
-const DECODE_CHUNK: usize = 100;
 
 /// What goes into a list's metadata.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +73,7 @@ impl Resource {
         code: StatusCode,
         bytes: &[u8],
     ) -> Result<Response<Body>, StatusError> {
-        if call.form == Form::Plain && !call.pretty {
+        if call.copies() {
             let mut line = BytesMut::with_capacity(bytes.len() + 1);
             line.put_slice(bytes);
             line.put_u8(b'\n');
@@ -103,7 +99,7 @@ impl Resource {
             Form::Partial(version, PartialKind::Object) => partial(&object, version),
             Form::Partial(_, PartialKind::List) => return Err(self.not_a_list()),
         };
-        Ok(respond::value(code, &value, call.pretty))
+        Ok(respond::value(code, &value, call.encoding))
     }
 
     /// A collection.
@@ -113,38 +109,18 @@ impl Resource {
         meta: &ListMeta,
         objects: Vec<Shared>,
     ) -> Result<Response<Body>, StatusError> {
-        match call.form {
-            Form::Plain if !call.pretty => {
-                Ok(respond::json(StatusCode::OK, list_body(self.list_head(meta), objects)))
-            }
-            Form::Plain => {
-                let items = self.decode_all(&objects).await?.into_iter().map(Object::into_value);
-                let list = json!({
-                    "kind": self.definition.list_kind(),
-                    "apiVersion": self.definition.api_version(),
-                    "metadata": meta.to_value(),
-                    "items": items.collect::<Vec<_>>(),
-                });
-                Ok(respond::value(StatusCode::OK, &list, true))
-            }
-            Form::Table(version) => {
-                let objects = self.decode_all(&objects).await?;
-                let table = self.tables(call, version)?.table(&meta.to_value(), &objects, true);
-                Ok(respond::value(StatusCode::OK, &table, call.pretty))
-            }
-            Form::Partial(version, PartialKind::List) => {
-                let objects = self.decode_all(&objects).await?;
-                let items: Vec<Value> = objects.iter().map(|o| partial(o, version)).collect();
-                let list = json!({
-                    "kind": "PartialObjectMetadataList",
-                    "apiVersion": version.api_version(),
-                    "metadata": meta.to_value(),
-                    "items": items,
-                });
-                Ok(respond::value(StatusCode::OK, &list, call.pretty))
-            }
-            Form::Partial(_, PartialKind::Object) => Err(self.not_an_object()),
+        if call.copies() {
+            let body = list::copied(self.list_head(meta), objects);
+            return Ok(respond::json(StatusCode::OK, body));
         }
+        if matches!(call.form, Form::Partial(_, PartialKind::Object)) {
+            return Err(self.not_an_object());
+        }
+        let include = IncludeObject::parse(call.query.first("includeObject"))?;
+        let accepted = Accepted { form: call.form, encoding: call.encoding };
+        let converter = list::Converter::new(self.definition.clone(), accepted, include, objects);
+        let body = converter.body(meta.to_value()).await?;
+        Ok(respond::encoded(StatusCode::OK, call.encoding, body))
     }
 
     pub(super) fn tables(
@@ -154,18 +130,6 @@ impl Resource {
     ) -> Result<TableWriter<'_>, StatusError> {
         let include = IncludeObject::parse(call.query.first("includeObject"))?;
         Ok(TableWriter::new(&self.definition, version, include))
-    }
-
-    /// Decodes a whole list, without keeping others from their turn.
-    async fn decode_all(&self, objects: &[Shared]) -> Result<Vec<Object>, StatusError> {
-        let mut decoded = Vec::with_capacity(objects.len());
-        for (index, object) in objects.iter().enumerate() {
-            if index % DECODE_CHUNK == DECODE_CHUNK - 1 {
-                tokio::task::yield_now().await;
-            }
-            decoded.push(object.decode().map_err(|error| self.corrupt(&error))?);
-        }
-        Ok(decoded)
     }
 
     /// A list up to where its items begin.
@@ -180,43 +144,9 @@ impl Resource {
     }
 }
 
-fn list_body(mut head: BytesMut, objects: Vec<Shared>) -> Body {
-    let size: usize = head.len() + objects.iter().map(|object| object.len() + 1).sum::<usize>() + 3;
-    if size <= ONE_BLOCK {
-        head.reserve(size - head.len());
-        let mut writer = ListWriter { objects, next: 0 };
-        writer.fill(&mut head, usize::MAX);
-        return Body::full(head.freeze());
-    }
-    let writer = ListWriter { objects, next: 0 };
-    Body::stream(futures_util::stream::unfold(Some((head, writer)), async |state| {
-        let (mut block, mut writer) = state?;
-        let done = writer.fill(&mut block, BLOCK);
-        let rest = (!done).then(|| (BytesMut::with_capacity(BLOCK + 4096), writer));
-        Some((Ok(block.freeze()), rest))
-    }))
-}
-
-/// Copies objects into blocks, one after the other.
-struct ListWriter {
-    objects: Vec<Shared>,
-    next: usize,
-}
-
-impl ListWriter {
-    /// Appends objects until the block has `size` bytes. True when the list is complete.
-    fn fill(&mut self, block: &mut BytesMut, size: usize) -> bool {
-        while let Some(object) = self.objects.get(self.next) {
-            if block.len() >= size {
-                return false;
-            }
-            if self.next > 0 {
-                block.put_u8(b',');
-            }
-            object.write_to(block);
-            self.next += 1;
-        }
-        block.put_slice(b"]}\n");
-        true
+impl Call<'_> {
+    /// Whether the answer is made of stored bytes as they are.
+    fn copies(&self) -> bool {
+        self.form == Form::Plain && self.encoding == Encoding::Json
     }
 }

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     body::Body,
     cache::{Cached, CorruptObject, Filter},
+    media::Encoding,
     negotiate::Form,
     request::{Query, options::Selection},
     strategy::{Plain, Strategy},
@@ -46,7 +47,7 @@ pub(crate) struct Call<'a> {
     pub(crate) query: &'a Query<'a>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) form: Form,
-    pub(crate) pretty: bool,
+    pub(crate) encoding: Encoding,
     /// Who decides what else the client may do.
     pub(crate) authorizers: &'a [Arc<dyn Authorizer>],
     /// Sent as `Warning` headers.

@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 use milo_core::{
     admission::Operation,
     key::Key,
+    managed_fields::keep_timestamps,
     meta,
     object::Object,
     status::{FieldError, StatusError},
@@ -17,7 +18,7 @@ use super::{
     admission::Write,
     backend::{self, Target, WriteError},
     create::{New, Retry},
-    fields::{is_too_large, keep_managed_times, shed},
+    fields::{is_too_large, shed},
 };
 use crate::{body::Body, errors, request::options::WriteOptions, strategy::WriteContext};
 
@@ -174,7 +175,7 @@ impl Resource {
         }
         let mut write = Write::new(Operation::Update, Some(&current), options.dry_run);
         self.mutate(call, &mut write, &mut object).await?;
-        keep_managed_times(&mut object, &current);
+        keep_timestamps(&current, &mut object);
         self.finish_change(call, &mut object, &current, options.dry_run)?;
         let gone = self.strategy.should_delete_during_update(&object, &current);
         write.removes = gone;
