@@ -193,7 +193,15 @@ impl ServerBuilder {
         let closing = CancellationToken::new();
         let mut kinds = Vec::new();
         for kind in self.kinds {
-            kinds.push((Arc::new(kind.definition?), kind.handlers, kind.strategy));
+            let (definition, strategy) = (kind.definition?, kind.strategy);
+            let definition = match &strategy {
+                Some(strategy) if strategy.decorates() => {
+                    let strategy = strategy.clone();
+                    definition.decorated_by(move |object| strategy.decorate(object))
+                }
+                _ => definition,
+            };
+            kinds.push((Arc::new(definition), kind.handlers, strategy));
         }
         refuse_duplicates(kinds.iter().map(|(definition, ..)| &**definition))?;
         let names = kinds.iter().map(|(definition, ..)| definition.plural().to_owned()).collect();

@@ -46,7 +46,7 @@ impl Resource {
             call.warnings.truncate(warned);
             let attempt = New { object: object.clone(), dry_run: options.dry_run, sheds: true };
             match self.insert(call, place, attempt).await {
-                Ok(served) => return self.render_bytes(call, StatusCode::CREATED, &served),
+                Ok(served) => return self.render_written(call, StatusCode::CREATED, &served),
                 Err(Retry::Refused(error)) => return Err(error),
                 Err(Retry::NameTaken { name, current }) => {
                     names += 1;

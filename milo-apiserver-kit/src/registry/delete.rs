@@ -6,6 +6,7 @@ mod decision;
 use http::{Response, StatusCode};
 use milo_core::{
     admission::Operation,
+    definition::ResourceDefinition,
     key::Key,
     object::Object,
     status::StatusError,
@@ -32,6 +33,14 @@ enum Deleted {
     Waiting(Object),
 }
 
+impl Deleted {
+    fn decorated(mut self, definition: &ResourceDefinition) -> Self {
+        let (Self::Gone(object) | Self::Pending(object) | Self::Waiting(object)) = &mut self;
+        definition.decorate(object);
+        self
+    }
+}
+
 impl Resource {
     pub(crate) async fn delete(
         &self,
@@ -48,7 +57,7 @@ impl Resource {
             Deleted::Pending(_) | Deleted::Waiting(_) if dependents_too => StatusCode::ACCEPTED,
             _ => StatusCode::OK,
         };
-        match deleted {
+        match deleted.decorated(&self.definition) {
             Deleted::Waiting(object) => self.render_object(call, code, object),
             Deleted::Gone(object) | Deleted::Pending(object)
                 if self.strategy.returns_deleted_object() =>

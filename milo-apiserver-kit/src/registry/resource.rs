@@ -224,7 +224,7 @@ impl Resource {
         self.check_get_version(call).await?;
         let key = self.key(place, &call.target.namespace, name)?;
         let record = self.read(call, place, &key, name).await?;
-        let encoded = crate::cache::encoded(&record, self.definition.head())
+        let encoded = crate::cache::encoded(&record, &self.definition)
             .map_err(|error| self.corrupt(&error))?;
         self.render_bytes(call, http::StatusCode::OK, &encoded.at(record.revision))
     }

@@ -111,7 +111,7 @@ impl Resource {
                 None => self.try_create(call, place, options, change).await?,
             };
             match outcome {
-                Outcome::Done(code, bytes) => return self.render_bytes(call, code, &bytes),
+                Outcome::Done(code, bytes) => return self.render_written(call, code, &bytes),
                 Outcome::Raced(Some(current)) => {
                     found = Some(self.require_visible(place, current, &name)?);
                 }
@@ -119,6 +119,21 @@ impl Resource {
             }
         }
         Err(self.conflict(&name, errors::MODIFIED))
+    }
+
+    /// An object that has been written, given its served bytes.
+    pub(super) fn render_written(
+        &self,
+        call: &Call<'_>,
+        code: StatusCode,
+        bytes: &[u8],
+    ) -> Result<Response<Body>, StatusError> {
+        if !self.definition.is_decorated() {
+            return self.render_bytes(call, code, bytes);
+        }
+        let mut object = Object::from_slice(bytes).map_err(StatusError::internal)?;
+        self.definition.decorate(&mut object);
+        self.render_object(call, code, object)
     }
 
     /// The newest stored object, or none. One that does not belong to the place is 404.

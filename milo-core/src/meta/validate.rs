@@ -62,8 +62,13 @@ pub(super) fn contents(metadata: &Map<String, Value>, errors: &mut Vec<FieldErro
 pub fn validate_managed_fields(object: &Object) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let entries = object.metadata().and_then(|metadata| metadata.get("managedFields"));
-    if let Some(Value::Array(list)) = entries {
-        managed_fields(list, &mut errors);
+    match entries {
+        Some(Value::Array(list)) => managed_fields(list, &mut errors),
+        None | Some(Value::Null) => {}
+        Some(other) => {
+            let problem = "must be a list of entries";
+            errors.push(FieldError::invalid(at("managedFields"), other.clone(), problem));
+        }
     }
     errors
 }
