@@ -106,7 +106,7 @@ impl Documents {
             "/version" => Ok(self.version.respond(headers)),
             path => self
                 .discovery
-                .respond(path, headers)
+                .respond(path, "localhost", headers)
                 .or_else(|| self.openapi.respond(path, query, headers))
                 .unwrap_or_else(|| Err(StatusError::no_route())),
         };
