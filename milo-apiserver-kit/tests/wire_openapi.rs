@@ -1,5 +1,7 @@
 //! `spec/wire.md` sections 1.4 and 1.5: OpenAPI, of a whole server and of a tenant.
 
+#![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
+
 mod support;
 
 use bytes::Bytes;
