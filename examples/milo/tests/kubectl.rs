@@ -8,6 +8,8 @@
 
 #[path = "kubectl/access.rs"]
 mod access;
+#[path = "kubectl/applying.rs"]
+mod applying;
 #[path = "kubectl/control_planes.rs"]
 mod control_planes;
 #[path = "kubectl/describing.rs"]
@@ -16,6 +18,8 @@ mod describing;
 mod reading;
 #[path = "kubectl/refusals.rs"]
 mod refusals;
+#[path = "kubectl/restarting.rs"]
+mod restarting;
 mod support;
 #[path = "kubectl/waiting.rs"]
 mod waiting;

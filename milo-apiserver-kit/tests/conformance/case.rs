@@ -115,7 +115,8 @@ fn yaml<T: for<'de> Deserialize<'de>>(name: &str) -> Vec<(String, T)> {
         let text = std::fs::read_to_string(&path).unwrap();
         // Otherwise `y` and `n` are booleans.
         let options = serde_saphyr::options! { strict_booleans: true };
-        let value = serde_saphyr::from_str_with_options(&text, options).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let value = serde_saphyr::from_str_with_options(&text, options)
+            .unwrap_or_else(|e| panic!("{file}: {e}"));
         (file, value)
     });
     read.collect()

@@ -69,7 +69,9 @@ impl Kubectl {
 
     /// Writes a file that command lines may name.
     pub(crate) fn file(&self, name: &str, content: &str) {
-        fs::write(self.home.join(name), unindent(content)).unwrap();
+        let path = self.home.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, unindent(content)).unwrap();
     }
 
     /// Makes an object.

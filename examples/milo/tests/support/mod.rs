@@ -47,8 +47,14 @@ impl Milo {
 
     /// Kills the server without warning and starts it again on what it left.
     pub(crate) fn kill_and_restart(&mut self) {
-        self.server = None;
-        self.server = Some(Server::start(self.directory.path(), &self.flags));
+        let server = self.server.take().unwrap();
+        self.server = Some(server.kill_and_restart(self.directory.path(), &self.flags));
+    }
+
+    /// Asks the server to stop, and starts it again on what it left.
+    pub(crate) fn stop_and_restart(&mut self) {
+        let server = self.server.take().unwrap();
+        self.server = Some(server.stop_and_restart(self.directory.path(), &self.flags));
     }
 }
 
