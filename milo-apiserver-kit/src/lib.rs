@@ -48,6 +48,7 @@
 struct Readme;
 
 pub mod authn;
+mod authorizers;
 pub mod body;
 mod cache;
 #[cfg(feature = "cli")]
@@ -73,6 +74,7 @@ mod registry;
 mod request;
 mod respond;
 pub mod rest;
+mod reviews;
 pub mod server;
 pub mod service;
 mod table;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     authn::Union,
+    authorizers::Authorizers,
     cache::Cache,
     health::Health,
     in_flight::InFlight,
@@ -24,6 +25,7 @@ use crate::{
     listener::Listener,
     paths::Paths,
     registry::{Backend, KeyValue, Registry, Resource},
+    reviews,
     service::{ApiService, Inner},
 };
 
@@ -68,6 +70,7 @@ pub struct ServerBuilder {
     authorizers: Vec<Arc<dyn Authorizer>>,
     resolver: Arc<dyn ScopeResolver>,
     authenticators: Union,
+    self_reviews: bool,
 }
 
 impl Server {
@@ -85,6 +88,7 @@ impl Server {
             authorizers: vec![Arc::new(SystemAuthorizer::default())],
             resolver: Arc::new(PlatformOnly::default()),
             authenticators: Union::new().client_certificates(),
+            self_reviews: false,
         }
     }
 
@@ -94,7 +98,7 @@ impl Server {
         self.service.clone()
     }
 
-    /// The plural names of the kinds that are served, in the order in which they were added.
+    /// The plural names of the kinds that were added, in that order.
     #[must_use]
     pub fn kinds(&self) -> &[String] {
         &self.kinds
@@ -172,6 +176,16 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the review APIs of `authentication.k8s.io` and `authorization.k8s.io` in every control
+    /// plane, evaluated by this server's authorizers: `kubectl auth whoami` and `kubectl auth can-i`
+    /// work. For servers that stand alone; behind a Kubernetes API server they are that server's.
+    ///
+    /// Everybody may ask about oneself; to ask about others needs permission.
+    pub fn self_reviews(mut self) -> Self {
+        self.self_reviews = true;
+        self
+    }
+
     /// Says which tenants exist. The default knows none: only the platform can be addressed.
     pub fn scopes(mut self, resolver: impl ScopeResolver) -> Self {
         self.resolver = Arc::new(resolver);
@@ -190,12 +204,15 @@ impl ServerBuilder {
     /// See [`BuildError`].
     pub async fn build(self) -> Result<Server, BuildError> {
         let closing = CancellationToken::new();
-        let mut kinds = Vec::new();
-        for kind in self.kinds {
+        let authorizers = Authorizers::new(self.authorizers);
+        let reviews = self.self_reviews.then(|| reviews::kinds(&authorizers));
+        let (mut kinds, own) = (Vec::new(), self.kinds.len());
+        for kind in self.kinds.into_iter().chain(reviews.into_iter().flatten()) {
             kinds.push((Arc::new(kind.definition?), kind.handlers, kind.connects));
         }
         refuse_duplicates(kinds.iter().map(|(definition, ..)| &**definition))?;
-        let names = kinds.iter().map(|(definition, ..)| definition.plural().to_owned()).collect();
+        let names = kinds.iter().take(own).map(|(definition, ..)| definition.plural().to_owned());
+        let names = names.collect();
         let admission: Arc<[Arc<dyn Admission>]> = self.admission.into();
         let (mut caches, mut served, mut resources) = (Vec::new(), Vec::new(), Vec::new());
         for (definition, handlers, connects) in kinds {
@@ -223,7 +240,7 @@ impl ServerBuilder {
             registry: Registry::new(resources),
             resolver: self.resolver,
             authenticators: self.authenticators,
-            authorizers: self.authorizers,
+            authorizers,
             paths: Paths::new(&served, health),
             in_flight: InFlight::default(),
             closing,

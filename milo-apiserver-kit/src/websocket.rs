@@ -99,10 +99,7 @@ pub(crate) fn accept(parts: &Parts, watch: Response<Body>) -> Result<Response<Bo
             "the request is no handshake of WebSocket version 13",
         ));
     };
-    if !is_same_origin(headers) {
-        let why = "a WebSocket from another origin takes a bearer token";
-        return Err(StatusError::forbidden_path(why));
-    }
+    check_origin(headers)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let accepted = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
@@ -115,6 +112,30 @@ pub(crate) fn accept(parts: &Parts, watch: Response<Body>) -> Result<Response<Bo
     let upgrade = parts.extensions.get::<Upgrade>().cloned();
     tokio::spawn(run(on_upgrade.clone(), watch.into_body(), upgrade));
     Ok(response)
+}
+
+/// Refuses a WebSocket for a page of another origin.
+///
+/// # Errors
+/// 403.
+pub(crate) fn check_origin(headers: &HeaderMap) -> Result<(), StatusError> {
+    if !is_wanted(headers) || is_same_origin(headers) {
+        return Ok(());
+    }
+    let why = "a WebSocket from another origin takes a bearer token";
+    Err(StatusError::forbidden_path(why))
+}
+
+/// Takes away the subprotocol that carries a token.
+pub(crate) fn remove_bearer(headers: &mut HeaderMap) {
+    if !words(headers, SEC_WEBSOCKET_PROTOCOL).any(|word| word.starts_with(BEARER)) {
+        return;
+    }
+    let others: Vec<&str> =
+        words(headers, SEC_WEBSOCKET_PROTOCOL).filter(|word| !word.starts_with(BEARER)).collect();
+    let others = HeaderValue::from_str(&others.join(", "));
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    headers.extend(others.ok().filter(|o| !o.is_empty()).map(|o| (SEC_WEBSOCKET_PROTOCOL, o)));
 }
 
 /// A browser sends the client certificate along with whatever page asks for it, and unlike an

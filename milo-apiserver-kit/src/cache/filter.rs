@@ -6,6 +6,7 @@ use milo_core::{
     definition::{ResourceDefinition, View},
     object::Object,
     scope::{Scope, ScopeKind},
+    selector::{FieldOperator, FieldRequirement, LabelOperator, LabelRequirement},
 };
 
 use super::cached::Cached;
@@ -49,6 +50,28 @@ impl Filter {
     /// What can be seen; none when everything can.
     pub(super) fn seen(&self) -> Option<&Seen> {
         self.seen.as_ref()
+    }
+
+    /// What is meant, for whoever finds objects by a selection alone.
+    pub(crate) fn selection(&self, definition: &ResourceDefinition) -> Selection {
+        let Selection { mut labels, mut fields } = self.selection.clone();
+        if let Some(Seen { from, tenant }) = &self.seen {
+            match definition.view(*from) {
+                Some(View::Label(key) | View::LabelUid(key)) => {
+                    let equals = LabelOperator::Equals;
+                    // What cannot be a label's value is sorted out by whoever looks at the answer.
+                    if let Ok(label) = LabelRequirement::new(key, equals, [&**tenant]) {
+                        labels = labels.with(label);
+                    }
+                }
+                Some(View::Field(path)) => {
+                    let equals = FieldOperator::Equals;
+                    fields = fields.with(FieldRequirement::new(path, equals, &**tenant));
+                }
+                _ => {}
+            }
+        }
+        Selection { labels, fields }
     }
 
     /// Whether every object that can be seen is meant.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, request::Parts};
 use milo_core::{
     admission::Admission,
     definition::ResourceDefinition,
@@ -233,6 +233,24 @@ impl Resource {
 }
 
 impl<'a> Call<'a> {
+    /// A call that is answered in the plain form.
+    pub(crate) fn new(
+        parts: &'a Parts,
+        query: &'a Query<'a>,
+        target: &'a ResourceAttributes,
+        attributes: &'a RequestAttributes,
+    ) -> Self {
+        Self {
+            attributes,
+            target,
+            query,
+            headers: &parts.headers,
+            form: Form::Plain,
+            encoding: Encoding::Json,
+            warnings: Vec::new(),
+        }
+    }
+
     /// The same call with warnings of its own, for work that is done in parts.
     pub(super) fn alone(&self) -> Call<'a> {
         Call { warnings: Vec::new(), ..*self }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Call, Place, Resource};
+use super::{Call, Place, Resource, rest_watch::Watcher};
 use crate::{
     body::Body,
     cache::{Cache, Cached, Change, Cursor, EventType, Filter, Joined, Walk, frame},
@@ -52,18 +52,23 @@ impl Resource {
         let mut options = WatchOptions::parse(call.query)?;
         self.check_fields(&options.selection)?;
         options.selection = only(options.selection, &call.target.name)?;
-        let range = self.selected_range(place, &call.target.namespace, &options.selection)?;
         let include = IncludeObject::parse(call.query.first("includeObject"))?;
+        let encoder = Encoder { form: call.form, include, columns_sent: false };
+        let ends = Instant::now() + options.timeout.unwrap_or_else(default_duration);
+        if let Some(handler) = self.backend.watches() {
+            let watcher = Watcher::new(self.clone(), handler, call, place, options.selection);
+            return Ok(watcher.stream(options.start, encoder, options.bookmarks, ends, closing));
+        }
+        let range = self.selected_range(place, &call.target.namespace, &options.selection)?;
         if !self.key_value()?.cache.is_ready() {
             self.key_value()?.cache.reach(Freshness::Any).await?;
         }
-        let ends = Instant::now() + options.timeout.unwrap_or_else(default_duration);
         let stream = WatchStream {
             resource: self.clone(),
             cache: self.key_value()?.cache.clone(),
             range,
             filter: place.filter().selecting(options.selection),
-            encoder: Encoder { form: call.form, include, columns_sent: false },
+            encoder,
             bookmarks: options.bookmarks.then(|| first_bookmark(ends)),
             ends,
             closing,
@@ -106,12 +111,12 @@ fn default_duration() -> Duration {
 }
 
 /// When the first bookmark is due: in a minute, or shortly before the end, if only just.
-fn first_bookmark(ends: Instant) -> Instant {
+pub(super) fn first_bookmark(ends: Instant) -> Instant {
     next_bookmark(ends).min(ends.checked_sub(LAST_BOOKMARK).unwrap_or(ends)).max(Instant::now())
 }
 
 /// When the next bookmark is due: in a minute, or shortly before the end, and none after that.
-fn next_bookmark(ends: Instant) -> Instant {
+pub(super) fn next_bookmark(ends: Instant) -> Instant {
     let now = Instant::now();
     match ends.checked_sub(LAST_BOOKMARK) {
         Some(last) if now < last => last.min(now + BOOKMARK_PERIOD),
@@ -409,7 +414,7 @@ impl WatchStream {
 }
 
 /// How the objects of one watch are written.
-struct Encoder {
+pub(super) struct Encoder {
     form: Form,
     include: IncludeObject,
     /// Column definitions come with the first table only.
@@ -418,7 +423,7 @@ struct Encoder {
 
 impl Encoder {
     /// A change: encoded once for all watchers that take the plain form.
-    fn change(
+    pub(super) fn change(
         &mut self,
         resource: &Resource,
         event: EventType,
@@ -435,7 +440,7 @@ impl Encoder {
     }
 
     /// Writes the line of an event at the end of `block`.
-    fn event(
+    pub(super) fn event(
         &mut self,
         resource: &Resource,
         event: EventType,
@@ -453,7 +458,7 @@ impl Encoder {
         Ok(())
     }
 
-    fn bookmark(
+    pub(super) fn bookmark(
         &mut self,
         resource: &Resource,
         revision: Revision,
@@ -498,7 +503,7 @@ fn value_frame(event: &str, object: &Value) -> Bytes {
 }
 
 /// The event that ends a watch with a reason.
-fn error_frame(error: &StatusError) -> Bytes {
+pub(super) fn error_frame(error: &StatusError) -> Bytes {
     let status = serde_json::to_vec(&error.to_status()).unwrap_or_default();
     frame("ERROR", &status)
 }

@@ -41,6 +41,21 @@ pub(crate) struct ResourceTarget<'a> {
     pub(crate) is_watch_path: bool,
 }
 
+impl ResourceTarget<'_> {
+    /// What follows the subresource in `path`, with its leading slash; empty when nothing does.
+    pub(crate) fn path_below(&self, path: &str) -> String {
+        let mut below = String::new();
+        for segment in self.more {
+            below.push('/');
+            below.push_str(segment);
+        }
+        if path.ends_with('/') {
+            below.push('/');
+        }
+        below
+    }
+}
+
 impl<'a> RequestInfo<'a> {
     pub(crate) fn parse(method: &Method, path: &'a RequestPath<'_>, query: &Query<'_>) -> Self {
         let Some(mut target) = resource_target(&path.segments) else {
