@@ -14,6 +14,8 @@ mod applying;
 mod control_planes;
 #[path = "kubectl/describing.rs"]
 mod describing;
+#[path = "kubectl/gadgets.rs"]
+mod gadgets;
 #[path = "kubectl/reading.rs"]
 mod reading;
 #[path = "kubectl/refusals.rs"]
