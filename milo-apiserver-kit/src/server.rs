@@ -21,12 +21,14 @@ use crate::{
     cache::Cache,
     health::Health,
     in_flight::InFlight,
-    kind::{self, Kind},
+    kind::{self, Connecting, Kind},
     listener::Listener,
     paths::Paths,
     registry::{Backend, KeyValue, Registry, Resource},
+    rest::Handlers,
     reviews,
     service::{ApiService, Inner},
+    strategy::Strategy,
 };
 
 /// How long the first reading of the storage may take before the server starts without it.
@@ -206,16 +208,17 @@ impl ServerBuilder {
         let closing = CancellationToken::new();
         let authorizers = Authorizers::new(self.authorizers);
         let reviews = self.self_reviews.then(|| reviews::kinds(&authorizers));
-        let (mut kinds, own) = (Vec::new(), self.kinds.len());
+        let own = self.kinds.len();
+        let mut kinds = Vec::new();
         for kind in self.kinds.into_iter().chain(reviews.into_iter().flatten()) {
-            kinds.push((Arc::new(kind.definition?), kind.handlers, kind.connects));
+            kinds.push(Part::new(kind)?);
         }
-        refuse_duplicates(kinds.iter().map(|(definition, ..)| &**definition))?;
-        let names = kinds.iter().take(own).map(|(definition, ..)| definition.plural().to_owned());
+        refuse_duplicates(kinds.iter().map(|kind| &*kind.definition))?;
+        let names = kinds.iter().take(own).map(|kind| kind.definition.plural().to_owned());
         let names = names.collect();
         let admission: Arc<[Arc<dyn Admission>]> = self.admission.into();
         let (mut caches, mut served, mut resources) = (Vec::new(), Vec::new(), Vec::new());
-        for (definition, handlers, connects) in kinds {
+        for Part { definition, strategy, handlers, connects } in kinds {
             let offered = kind::served(definition.clone(), handlers.as_ref(), &connects);
             served.push(offered.clone());
             let backend = match handlers {
@@ -228,7 +231,7 @@ impl ServerBuilder {
             };
             let (storage, admission) = (self.storage.clone(), admission.clone());
             let resource = Resource::new(offered, connects, backend, storage, admission);
-            resources.push(Arc::new(resource));
+            resources.push(Arc::new(resource.with_strategy(strategy)));
         }
         let feeds: Vec<_> = caches.iter().map(|cache| cache.spawn().abort_handle()).collect();
         let health = Health {
@@ -253,6 +256,28 @@ impl ServerBuilder {
         };
         tokio::time::timeout(FIRST_LISTING, filled).await.map_err(|_| BuildError::Storage)?;
         Ok(server)
+    }
+}
+
+/// A kind that can be served.
+struct Part {
+    definition: Arc<ResourceDefinition>,
+    strategy: Option<Arc<dyn Strategy>>,
+    handlers: Option<Handlers>,
+    connects: Vec<Connecting>,
+}
+
+impl Part {
+    fn new(kind: Kind) -> Result<Self, DefinitionError> {
+        let Kind { definition, strategy, handlers, connects } = kind;
+        let definition = match &strategy {
+            Some(strategy) if strategy.decorates() => {
+                let strategy = strategy.clone();
+                definition?.decorated_by(move |object| strategy.decorate(object))
+            }
+            _ => definition?,
+        };
+        Ok(Self { definition: Arc::new(definition), strategy, handlers, connects })
     }
 }
 

@@ -176,7 +176,7 @@ impl Inner {
             Ok(place) => place,
             Err(too_many) => return Ok(too_many.response()),
         };
-        self.authorize(&attributes).await?;
+        authorize(&self.authorizers, &attributes).await?;
         match (&info.target, &attributes.resource) {
             (Target::Resource(target), Some(resource)) => {
                 self.resource(parts, &query, target, resource, &attributes, body).await
@@ -212,20 +212,6 @@ impl Inner {
         self.resolver.resolve(&path.scope).await?.ok_or_else(StatusError::no_route)
     }
 
-    async fn authorize(&self, attributes: &RequestAttributes) -> Result<(), StatusError> {
-        match self.authorizers.decide(attributes).await {
-            Ok(Decision::Allow) => Ok(()),
-            Ok(Decision::Deny(reason) | Decision::NoOpinion(reason)) => {
-                Err(forbidden(attributes, &reason))
-            }
-            Ok(_) => Err(forbidden(attributes, "")),
-            Err(error) => {
-                tracing::error!(%error, "authorization failed; the request is refused");
-                Err(StatusError::internal("the request could not be authorized"))
-            }
-        }
-    }
-
     async fn resource<B>(
         &self,
         parts: &Parts,
@@ -242,7 +228,7 @@ impl Inner {
         let found = self.registry.find(target.group, target.version, target.resource);
         let resource = found.ok_or_else(StatusError::no_route)?;
         if let Some(connecting) = resource.connecting(target.subresource) {
-            let mut call = Call::new(parts, query, named, attributes);
+            let mut call = Call::new(parts, query, named, attributes, &self.authorizers);
             let request = (parts, body_of(body));
             return self.connect(&mut call, resource, connecting, target, request).await;
         }
@@ -261,7 +247,7 @@ impl Inner {
             return Err(StatusError::bad_request(text));
         }
         // The name in a selector is for authorization; here the selector speaks for itself.
-        let mut call = Call::new(parts, query, named, attributes);
+        let mut call = Call::new(parts, query, named, attributes, &self.authorizers);
         (call.form, call.encoding) = (form, encoding);
         if watch {
             let watch = resource.watch(&call, &place, self.closing.clone()).await?;
@@ -353,6 +339,24 @@ async fn within(
         };
         Err(StatusError::timeout(text, Duration::ZERO))
     })
+}
+
+/// Asks the authorizers: 403 unless they allow.
+pub(crate) async fn authorize(
+    authorizers: &Authorizers,
+    attributes: &RequestAttributes,
+) -> Result<(), StatusError> {
+    match authorizers.decide(attributes).await {
+        Ok(Decision::Allow) => Ok(()),
+        Ok(Decision::Deny(reason) | Decision::NoOpinion(reason)) => {
+            Err(forbidden(attributes, &reason))
+        }
+        Ok(_) => Err(forbidden(attributes, "")),
+        Err(error) => {
+            tracing::error!(%error, "authorization failed; the request is refused");
+            Err(StatusError::internal("the request could not be authorized"))
+        }
+    }
 }
 
 /// How the reader of an answer wants to be told of an error.

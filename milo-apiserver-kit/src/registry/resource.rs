@@ -20,6 +20,7 @@ use super::{
     backend::{Backend, KeyValue, Target},
 };
 use crate::{
+    authorizers::Authorizers,
     body::Body,
     cache::{Cached, CorruptObject, Filter},
     discovery::ServedResource,
@@ -31,6 +32,7 @@ use crate::{
         Query,
         options::{Freshness, Selection, get_version},
     },
+    strategy::{Plain, Strategy},
 };
 
 /// A kind, its storage, its cache and the steps that its writes pass.
@@ -43,6 +45,7 @@ pub(crate) struct Resource {
     pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
+    pub(super) strategy: Arc<dyn Strategy>,
 }
 
 /// A request that has been parsed, authenticated and authorized.
@@ -53,6 +56,8 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) form: Form,
     pub(crate) encoding: Encoding,
+    /// Who decides what else the client may do.
+    pub(crate) authorizers: &'a Authorizers,
     /// Sent as `Warning` headers.
     pub(crate) warnings: Vec<String>,
 }
@@ -75,7 +80,14 @@ impl Resource {
         admission: Arc<[Arc<dyn Admission>]>,
     ) -> Self {
         let definition = served.definition().clone();
-        Self { definition, served, connects, backend, reader: StorageReader(storage), admission }
+        let (reader, strategy) = (StorageReader(storage), Arc::new(Plain));
+        Self { definition, served, connects, backend, reader, admission, strategy }
+    }
+
+    /// The same with what the kind decides for itself, if anything.
+    pub(crate) fn with_strategy(mut self, strategy: Option<Arc<dyn Strategy>>) -> Self {
+        self.strategy = strategy.unwrap_or(self.strategy);
+        self
     }
 
     /// What the registry sorts and finds by.
@@ -215,7 +227,7 @@ impl Resource {
         self.check_get_version(call).await?;
         let key = self.key(place, &call.target.namespace, name)?;
         let record = self.read(call, place, &key, name).await?;
-        let encoded = crate::cache::encoded(&record, self.definition.head())
+        let encoded = crate::cache::encoded(&record, &self.definition)
             .map_err(|error| self.corrupt(&error))?;
         self.render_bytes(call, http::StatusCode::OK, &encoded.at(record.revision))
     }
@@ -239,6 +251,7 @@ impl<'a> Call<'a> {
         query: &'a Query<'a>,
         target: &'a ResourceAttributes,
         attributes: &'a RequestAttributes,
+        authorizers: &'a Authorizers,
     ) -> Self {
         Self {
             attributes,
@@ -247,6 +260,7 @@ impl<'a> Call<'a> {
             headers: &parts.headers,
             form: Form::Plain,
             encoding: Encoding::Json,
+            authorizers,
             warnings: Vec::new(),
         }
     }
