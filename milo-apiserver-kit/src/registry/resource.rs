@@ -31,6 +31,7 @@ use crate::{
         Query,
         options::{Freshness, Selection, get_version},
     },
+    table::Layout,
 };
 
 /// A kind, its storage, its cache and the steps that its writes pass.
@@ -40,6 +41,7 @@ pub(crate) struct Resource {
     /// What discovery tells: nothing else is routed.
     served: ServedResource,
     connects: Vec<Connecting>,
+    pub(super) layout: Layout,
     pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
@@ -75,7 +77,16 @@ impl Resource {
         admission: Arc<[Arc<dyn Admission>]>,
     ) -> Self {
         let definition = served.definition().clone();
-        Self { definition, served, connects, backend, reader: StorageReader(storage), admission }
+        let layout = Layout::new(definition.clone(), backend.table());
+        Self {
+            definition,
+            served,
+            connects,
+            layout,
+            backend,
+            reader: StorageReader(storage),
+            admission,
+        }
     }
 
     /// What the registry sorts and finds by.
@@ -85,6 +96,11 @@ impl Resource {
 
     pub(crate) fn definition(&self) -> &Arc<ResourceDefinition> {
         &self.definition
+    }
+
+    /// What tables show.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The verbs and subresources that are offered.
