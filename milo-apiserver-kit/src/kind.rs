@@ -8,6 +8,7 @@ use milo_core::definition::{DefinitionError, ResourceDefinition};
 use crate::{
     discovery::{ServedResource, Subresource},
     rest::{Connect, ConnectOptions, Handlers},
+    strategy::Strategy,
 };
 
 /// A kind that a server is to serve; see [`ServerBuilder::serve`](crate::ServerBuilder::serve).
@@ -19,6 +20,7 @@ pub struct Kind {
     pub(crate) definition: Result<ResourceDefinition, DefinitionError>,
     pub(crate) handlers: Option<Handlers>,
     pub(crate) connects: Vec<Connecting>,
+    pub(crate) strategy: Option<Arc<dyn Strategy>>,
 }
 
 /// A subresource with a handler of its own.
@@ -38,6 +40,12 @@ impl Kind {
     /// Has its objects read and written by handlers instead of the server's storage.
     pub fn handlers(mut self, handlers: Handlers) -> Self {
         self.handlers = Some(handlers);
+        self
+    }
+
+    /// Decides what a schema cannot: names, derived fields, how objects end.
+    pub fn strategy(mut self, strategy: impl Strategy) -> Self {
+        self.strategy = Some(Arc::new(strategy));
         self
     }
 
@@ -88,7 +96,7 @@ impl From<ResourceDefinition> for Kind {
 
 impl From<Result<ResourceDefinition, DefinitionError>> for Kind {
     fn from(definition: Result<ResourceDefinition, DefinitionError>) -> Self {
-        Self { definition, handlers: None, connects: Vec::new() }
+        Self { definition, handlers: None, connects: Vec::new(), strategy: None }
     }
 }
 

@@ -34,6 +34,7 @@
 //! |---|---|
 //! | [`server`] | [`Server`] and its builder |
 //! | [`kind`], [`rest`] | kinds with subresources or a storage of their own |
+//! | [`strategy`] | what a kind decides for itself when it is written |
 //! | [`service`] | the server as one `tower::Service` |
 //! | [`authn`] | who is calling: client certificates, bearer tokens |
 //! | [`listener`], [`tls`], [`pki`], [`kubeconfig`] | the kit's own HTTPS edge |
@@ -48,6 +49,7 @@
 struct Readme;
 
 pub mod authn;
+mod authorizers;
 pub mod body;
 mod cache;
 #[cfg(feature = "cli")]
@@ -73,8 +75,10 @@ mod registry;
 mod request;
 mod respond;
 pub mod rest;
+mod reviews;
 pub mod server;
 pub mod service;
+pub mod strategy;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;

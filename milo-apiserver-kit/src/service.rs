@@ -21,7 +21,7 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use milo_core::{
-    authorization::{Authorizer, Decision},
+    authorization::Decision,
     identity::{SYSTEM_UNAUTHENTICATED, UserInfo},
     key::GroupResource,
     request::{RequestAttributes, ResourceAttributes, Verb},
@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     authn::{AuthenticationRequest, Union},
+    authorizers::Authorizers,
     body::Body,
     compress::compress,
     in_flight::InFlight,
@@ -72,7 +73,7 @@ pub(crate) struct Inner {
     pub(crate) registry: Registry,
     pub(crate) resolver: Arc<dyn ScopeResolver>,
     pub(crate) authenticators: Union,
-    pub(crate) authorizers: Vec<Arc<dyn Authorizer>>,
+    pub(crate) authorizers: Authorizers,
     pub(crate) paths: paths::Paths,
     pub(crate) in_flight: InFlight,
     pub(crate) closing: CancellationToken,
@@ -175,7 +176,7 @@ impl Inner {
             Ok(place) => place,
             Err(too_many) => return Ok(too_many.response()),
         };
-        self.authorize(&attributes).await?;
+        authorize(&self.authorizers, &attributes).await?;
         match (&info.target, &attributes.resource) {
             (Target::Resource(target), Some(resource)) => {
                 self.resource(parts, &query, target, resource, &attributes, body).await
@@ -211,27 +212,6 @@ impl Inner {
         self.resolver.resolve(&path.scope).await?.ok_or_else(StatusError::no_route)
     }
 
-    async fn authorize(&self, attributes: &RequestAttributes) -> Result<(), StatusError> {
-        let mut reason = String::new();
-        for authorizer in &self.authorizers {
-            match authorizer.authorize(attributes).await {
-                Ok(Decision::Allow) => return Ok(()),
-                Ok(Decision::NoOpinion(text)) => {
-                    if reason.is_empty() {
-                        reason = text;
-                    }
-                }
-                Ok(Decision::Deny(text)) => return Err(forbidden(attributes, &text)),
-                Ok(_) => return Err(forbidden(attributes, "")),
-                Err(error) => {
-                    tracing::error!(%error, "authorization failed; the request is refused");
-                    return Err(StatusError::internal("the request could not be authorized"));
-                }
-            }
-        }
-        Err(forbidden(attributes, &reason))
-    }
-
     async fn resource<B>(
         &self,
         parts: &Parts,
@@ -248,7 +228,7 @@ impl Inner {
         let found = self.registry.find(target.group, target.version, target.resource);
         let resource = found.ok_or_else(StatusError::no_route)?;
         if let Some(connecting) = resource.connecting(target.subresource) {
-            let mut call = Call::new(parts, query, named, attributes);
+            let mut call = Call::new(parts, query, named, attributes, &self.authorizers);
             let request = (parts, body_of(body));
             return self.connect(&mut call, resource, connecting, target, request).await;
         }
@@ -267,7 +247,7 @@ impl Inner {
             return Err(StatusError::bad_request(text));
         }
         // The name in a selector is for authorization; here the selector speaks for itself.
-        let mut call = Call::new(parts, query, named, attributes);
+        let mut call = Call::new(parts, query, named, attributes, &self.authorizers);
         (call.form, call.encoding) = (form, encoding);
         if watch {
             let watch = resource.watch(&call, &place, self.closing.clone()).await?;
@@ -359,6 +339,24 @@ async fn within(
         };
         Err(StatusError::timeout(text, Duration::ZERO))
     })
+}
+
+/// Asks the authorizers: 403 unless they allow.
+pub(crate) async fn authorize(
+    authorizers: &Authorizers,
+    attributes: &RequestAttributes,
+) -> Result<(), StatusError> {
+    match authorizers.decide(attributes).await {
+        Ok(Decision::Allow) => Ok(()),
+        Ok(Decision::Deny(reason) | Decision::NoOpinion(reason)) => {
+            Err(forbidden(attributes, &reason))
+        }
+        Ok(_) => Err(forbidden(attributes, "")),
+        Err(error) => {
+            tracing::error!(%error, "authorization failed; the request is refused");
+            Err(StatusError::internal("the request could not be authorized"))
+        }
+    }
 }
 
 /// How the reader of an answer wants to be told of an error.

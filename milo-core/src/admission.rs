@@ -114,17 +114,32 @@ pub struct AdmissionRequest<'a> {
     pub warnings: &'a mut Vec<String>,
 }
 
+impl AdmissionRequest<'_> {
+    /// 403 in upstream's words, `widgets.example.com "a" is forbidden: too many`: for a step that
+    /// simply will not have it. An object without a name is told by its `generateName`.
+    #[must_use]
+    pub fn forbidden(&self, object: &Object, why: impl std::fmt::Display) -> StatusError {
+        let named = self.attributes.resource.as_ref().map_or("", |target| target.name.as_str());
+        let names = [named, object.name(), object.meta("generateName"), "Unknown"];
+        let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        StatusError::forbidden(self.definition.group_resource(), name, why)
+    }
+}
+
 /// A step that every write of every kind passes. Pick the kinds you care for by
 /// [`AdmissionRequest::definition`].
 ///
-/// Steps run again when a concurrent write forces the server to compute the write anew.
+/// Steps run again when a concurrent write forces the server to compute the write anew. Those that
+/// mutate also run a second time, with an empty transaction, when the object was changed after one
+/// of them had seen it. So a step must do nothing to an object that it has already changed.
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an admission step",
     note = "implement `milo_core::admission::Admission` with `#[async_trait]`"
 )]
 pub trait Admission: Send + Sync + std::fmt::Debug + 'static {
-    /// Changes the object before it is validated. Not called for deletions.
+    /// Changes the object before it is validated. Not called for deletions. A new object may have
+    /// no name yet, only `generateName`; it has none of the metadata that the server sets.
     ///
     /// # Errors
     /// Whatever the client should be told; the write ends.

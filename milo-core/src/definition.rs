@@ -8,7 +8,7 @@
 //!
 //! [`object_schema`] helps with kinds whose schema kube's derive cannot express.
 
-use std::{any::TypeId, sync::Arc};
+use std::{any::TypeId, fmt, sync::Arc};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion,
@@ -17,7 +17,12 @@ use kube_core::{CustomResourceExt, NamespaceResourceScope, Resource};
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::{key::GroupResource, object::Head, schema::Schema, scope::ScopeKind};
+use crate::{
+    key::GroupResource,
+    object::{Head, Object},
+    schema::Schema,
+    scope::ScopeKind,
+};
 
 mod column;
 mod error;
@@ -53,6 +58,17 @@ pub struct ResourceDefinition {
     default_columns: bool,
     selectable_fields: Vec<SelectableField>,
     schema: Arc<Schema>,
+    decorator: Option<Decorator>,
+}
+
+/// Adds to objects what is not stored but shown.
+#[derive(Clone)]
+struct Decorator(Arc<dyn Fn(&mut Object) + Send + Sync>);
+
+impl fmt::Debug for Decorator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decorator")
+    }
 }
 
 /// Which objects belong to a tenant that does not own a key space: those where this label or field
@@ -108,6 +124,7 @@ impl ResourceDefinition {
             default_columns: true,
             selectable_fields: Vec::new(),
             schema: schema_of(&names.kind, version)?,
+            decorator: None,
         };
         definition.check_names()?;
         for column in version.additional_printer_columns.iter().flatten() {
@@ -167,6 +184,7 @@ impl ResourceDefinition {
             default_columns: true,
             selectable_fields: Vec::new(),
             schema: compile(&kind, document)?,
+            decorator: None,
             kind,
         };
         definition.check_names()?;
@@ -231,6 +249,27 @@ impl ResourceDefinition {
     pub fn with_selectable_field(mut self, field: SelectableField) -> Self {
         self.selectable_fields.push(field);
         self
+    }
+
+    /// Shows more of each object than is stored. `decorate` must depend on nothing but the object.
+    /// Objects are then decoded for every change, and for every answer to a `GET`.
+    #[must_use]
+    pub fn decorated_by(mut self, decorate: impl Fn(&mut Object) + Send + Sync + 'static) -> Self {
+        self.decorator = Some(Decorator(Arc::new(decorate)));
+        self
+    }
+
+    /// Adds to a stored object what is shown of it. False if that is nothing.
+    pub fn decorate(&self, object: &mut Object) -> bool {
+        let Some(Decorator(decorate)) = &self.decorator else { return false };
+        decorate(object);
+        true
+    }
+
+    /// Whether more is shown of objects than is stored.
+    #[must_use]
+    pub fn is_decorated(&self) -> bool {
+        self.decorator.is_some()
     }
 
     /// The API group; empty for the core group.

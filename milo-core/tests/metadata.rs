@@ -195,7 +195,7 @@ fn finalizers() {
     let plain = with("finalizers", json!(["example.com/a", "orphan", "kubernetes", "mine"]));
     assert!(check(&plain).is_empty());
     assert_eq!(
-        meta::finalizer_warnings(&plain),
+        meta::finalizer_warnings(&plain, None),
         ["metadata.finalizers: \"mine\": prefer a domain-qualified finalizer name including a \
           path (/) to avoid accidental conflicts with other finalizer writers"]
     );
@@ -290,7 +290,7 @@ fn managed_fields() {
         (
             "manager",
             "\t".to_owned(),
-            "Invalid value: \"\\t\": should only contain printable characters",
+            "Invalid value: \"\\t\": invalid character U+0009 (at position 0)",
         ),
         ("subresource", "s".repeat(257), "Too long: may not be more than 256 bytes"),
     ];

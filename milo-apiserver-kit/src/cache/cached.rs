@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use milo_core::{
     definition::{ResourceDefinition, View},
     key::Key,
-    object::{Encoded, Head, Object},
+    object::{Encoded, Object},
     storage::{Record, Revision},
 };
 use serde::Deserialize;
@@ -86,7 +86,7 @@ impl Cached {
         record: Record,
         definition: &ResourceDefinition,
     ) -> Result<Self, CorruptObject> {
-        let encoded = encoded(&record, definition.head())?;
+        let encoded = encoded(&record, definition)?;
         let facts = Facts::read(encoded.bytes(), definition)
             .map_err(|error| CorruptObject::new(&record.key, error))?;
         Ok(Self { key: record.key, revision: record.revision, encoded, facts })
@@ -178,13 +178,19 @@ impl Cached {
 }
 
 /// The stored bytes, ready to be spliced. Those written by other hands are brought into the
-/// canonical form.
-pub(crate) fn encoded(record: &Record, head: &Head) -> Result<Encoded, CorruptObject> {
-    if let Some(encoded) = Encoded::from_storage(record.value.clone(), head) {
+/// canonical form, and those of which more is shown are decorated.
+pub(crate) fn encoded(
+    record: &Record,
+    definition: &ResourceDefinition,
+) -> Result<Encoded, CorruptObject> {
+    if !definition.is_decorated()
+        && let Some(encoded) = Encoded::from_storage(record.value.clone(), definition.head())
+    {
         return Ok(encoded);
     }
-    let object = Object::from_slice(&record.value)
+    let mut object = Object::from_slice(&record.value)
         .map_err(|error| CorruptObject::new(&record.key, error))?;
+    definition.decorate(&mut object);
     Ok(object.encode())
 }
 

@@ -102,9 +102,11 @@ impl Resource {
 }
 
 /// Metadata that says nothing is left out, as upstream: the last label that a patch takes away
-/// leaves no empty map behind, and an empty list is no change.
+/// leaves no empty map behind, and an empty list is no change. Empty managed fields do say
+/// something: that nobody owns anything.
 fn drop_empty_metadata(object: &mut Object) {
-    object.metadata_mut().retain(|_, value| match value {
+    object.metadata_mut().retain(|name, value| match value {
+        Value::Array(_) if name == "managedFields" => true,
         Value::Null => false,
         Value::String(text) => !text.is_empty(),
         Value::Array(items) => !items.is_empty(),

@@ -1,14 +1,13 @@
 //! `DELETE` of one object or of a collection (`spec/wire.md` section 2.7).
-//!
-//! Finalizers are honoured. No garbage collector runs here, so none of its finalizers is ever
-//! added: an object that waited for them would never go away.
 
-use futures_util::StreamExt;
+mod collection;
+mod decision;
+
 use http::{Response, StatusCode};
 use milo_core::{
     admission::Operation,
+    definition::ResourceDefinition,
     key::Key,
-    meta,
     object::Object,
     status::StatusError,
     storage::{Record, Transaction},
@@ -19,26 +18,27 @@ use super::{
     Call, Place, Resource,
     admission::Write,
     backend::{Change, Target, WriteError},
-    render::ListMeta,
     update::ATTEMPTS,
 };
-use crate::{
-    body::Body,
-    cache::{Shared, Walk},
-    errors,
-    request::options::{DeleteOptions, ListOptions},
-    respond,
-};
-
-/// How many objects of a collection are deleted at a time: they share the storage's commits.
-const AT_ONCE: usize = 32;
+use crate::{body::Body, errors, request::options::DeleteOptions, respond, strategy::WriteContext};
+use decision::Decision;
 
 /// What became of an object.
 enum Deleted {
-    /// It is gone; its UID.
-    Gone(String),
-    /// It waits for finalizers: the object as it is now.
+    /// It is gone: its last state.
+    Gone(Object),
+    /// It has been given time to end before, and nothing is to be changed about that.
+    Pending(Object),
+    /// It waits for finalizers, or for its time to be over: the object as it is now.
     Waiting(Object),
+}
+
+impl Deleted {
+    fn decorated(mut self, definition: &ResourceDefinition) -> Self {
+        let (Self::Gone(object) | Self::Pending(object) | Self::Waiting(object)) = &mut self;
+        definition.decorate(object);
+        self
+    }
 }
 
 impl Resource {
@@ -51,22 +51,29 @@ impl Resource {
         let options = DeleteOptions::parse(call.query, body, self.definition.api_version())?;
         let name = call.target.name.clone();
         let key = self.key(place, &call.target.namespace, &name)?;
-        match self.delete_one(call, place, &key, &name, &options).await? {
-            Deleted::Waiting(object) => {
-                let accepted = options.deletes_dependents;
-                let code = if accepted { StatusCode::ACCEPTED } else { StatusCode::OK };
+        let deleted = self.delete_one(call, place, &key, &name, &options).await?;
+        let dependents_too = options.orphan_dependents == Some(false);
+        let code = match &deleted {
+            Deleted::Pending(_) | Deleted::Waiting(_) if dependents_too => StatusCode::ACCEPTED,
+            _ => StatusCode::OK,
+        };
+        match deleted.decorated(&self.definition) {
+            Deleted::Waiting(object) => self.render_object(call, code, object),
+            Deleted::Gone(object) | Deleted::Pending(object)
+                if self.strategy.returns_deleted_object() =>
+            {
                 self.render_object(call, code, object)
             }
-            Deleted::Gone(uid) => {
+            Deleted::Gone(object) | Deleted::Pending(object) => {
                 let resource = self.definition.group_resource();
                 let status = json!({
                     "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
                     "details": {
                         "name": name, "group": resource.group(), "kind": resource.resource(),
-                        "uid": uid,
+                        "uid": object.uid(),
                     },
                 });
-                Ok(respond::value(StatusCode::OK, &status, call.encoding))
+                Ok(respond::value(code, &status, call.encoding))
             }
         }
     }
@@ -80,20 +87,28 @@ impl Resource {
         options: &DeleteOptions,
     ) -> Result<Deleted, StatusError> {
         let mut record = self.read(call, place, key, name).await?;
+        let warned = call.warnings.len();
         for _ in 0..ATTEMPTS {
+            call.warnings.truncate(warned);
             let current = self.decode_record(&record)?;
             self.check_delete(&current, name, options)?;
-            let mut write = Write {
-                operation: Operation::Delete,
-                old: Some(&current),
-                removes: current.finalizers().next().is_none(),
-                dry_run: options.dry_run,
-                transaction: Transaction::new(),
-            };
+            let context = self.context(call, options.dry_run);
+            let decision = decision::decide(&*self.strategy, &context, &current, options);
+            if matches!(decision, Decision::Pending) {
+                return Ok(Deleted::Pending(current));
+            }
+            let mut write = Write::new(Operation::Delete, Some(&current), options.dry_run);
+            write.removes = matches!(decision, Decision::Remove);
             self.admit(call, &mut write, &current).await?;
             let transaction = write.transaction;
             let target = self.target(call, place, key);
-            match self.try_delete(&target, &record, current, transaction, options.dry_run).await {
+            let deleted = match decision {
+                Decision::Mark(marked) => {
+                    self.mark(&target, &context, &record, &current, marked, transaction).await
+                }
+                _ => self.remove(&target, &context, &record, current, transaction).await,
+            };
+            match deleted {
                 Ok(deleted) => return Ok(deleted),
                 Err(WriteError::Refused(error)) => return Err(error),
                 Err(_) => record = self.read(call, place, key, name).await?,
@@ -102,37 +117,48 @@ impl Resource {
         Err(self.conflict(name, errors::MODIFIED))
     }
 
-    async fn try_delete(
+    /// Removes the object; its last state has the resource version of the removal.
+    async fn remove(
         &self,
         target: &Target<'_>,
+        context: &WriteContext<'_>,
         record: &Record,
         mut object: Object,
         transaction: Transaction,
-        dry_run: bool,
     ) -> Result<Deleted, WriteError> {
-        if object.finalizers().next().is_none() {
-            if !dry_run {
-                self.backend.commit(target, Change::Remove(record), transaction).await?;
-            }
-            return Ok(Deleted::Gone(object.uid().to_owned()));
+        let pending = self.strategy.begin_delete(context, &object).map_err(WriteError::Refused)?;
+        if context.dry_run {
+            return Ok(Deleted::Gone(object));
         }
-        if object.is_deleting() {
-            return Ok(Deleted::Waiting(object));
+        let written = self.backend.commit(target, Change::Remove(record), transaction).await?;
+        pending.committed();
+        if let Some(revision) = written.revision() {
+            object.set_meta("resourceVersion", &revision.to_string());
         }
-        object.set_meta("deletionTimestamp", &meta::now());
-        let generation = object.generation() + 1;
-        let metadata = object.metadata_mut();
-        metadata.insert("deletionGracePeriodSeconds".into(), 0.into());
-        metadata.insert("generation".into(), generation.into());
-        if !dry_run {
-            let encoded = object.encode();
-            let change = Change::Replace(record, &object, &encoded);
-            let written = self.backend.commit(target, change, transaction).await?;
-            if let Some(revision) = written.revision() {
-                object.set_meta("resourceVersion", &revision.to_string());
-            }
+        self.strategy.after_delete(context, &object);
+        Ok(Deleted::Gone(object))
+    }
+
+    /// Writes that the object is being deleted, unless that is what is stored.
+    async fn mark(
+        &self,
+        target: &Target<'_>,
+        context: &WriteContext<'_>,
+        record: &Record,
+        current: &Object,
+        mut marked: Object,
+        transaction: Transaction,
+    ) -> Result<Deleted, WriteError> {
+        if context.dry_run || &marked == current {
+            return Ok(Deleted::Waiting(marked));
         }
-        Ok(Deleted::Waiting(object))
+        let encoded = marked.encode();
+        let change = Change::Replace(record, &marked, &encoded);
+        let written = self.backend.commit(target, change, transaction).await?;
+        if let Some(revision) = written.revision() {
+            marked.set_meta("resourceVersion", &revision.to_string());
+        }
+        Ok(Deleted::Waiting(marked))
     }
 
     fn check_delete(
@@ -141,71 +167,22 @@ impl Resource {
         name: &str,
         options: &DeleteOptions,
     ) -> Result<(), StatusError> {
-        let pairs = [
-            ("UID", &options.uid, current.uid()),
-            ("ResourceVersion", &options.resource_version, current.meta("resourceVersion")),
-        ];
-        for (what, wanted, actual) in pairs {
+        let version = current.meta("resourceVersion");
+        for (what, wanted, actual, hint) in [
+            ("UID", &options.uid, current.uid(), "deleted and then recreated"),
+            ("ResourceVersion", &options.resource_version, version, "modified"),
+        ] {
             if let Some(wanted) = wanted
                 && wanted != actual
             {
                 return Err(self.conflict(
                     name,
                     format!(
-                        "the {what} in the precondition ({wanted}) does not match the {what} in record ({actual}). The object might have been deleted and then recreated"
+                        "the {what} in the precondition ({wanted}) does not match the {what} in record ({actual}). The object might have been {hint}"
                     ),
                 ));
             }
         }
         Ok(())
-    }
-
-    /// Deletes what a selection means, each object through all the checks of a single deletion.
-    /// Not atomic, as upstream. An object that is no longer what was selected is left alone.
-    pub(crate) async fn delete_collection(
-        &self,
-        call: &mut Call<'_>,
-        place: &Place,
-        body: &[u8],
-    ) -> Result<Response<Body>, StatusError> {
-        let list = ListOptions::parse(call.query)?;
-        let options = DeleteOptions::parse(call.query, body, self.definition.api_version())?;
-        let selected = place.selecting(list.selection.clone());
-        let (meta, objects) = self.select(call, place, list).await?;
-        let mut processed: Vec<Shared> = Vec::with_capacity(objects.len());
-        {
-            let shared: &Call<'_> = call;
-            let deletions = objects
-                .map(|object| self.delete_selected(shared.alone(), &selected, object, &options));
-            let mut deletions = futures_util::stream::iter(deletions).buffered(AT_ONCE);
-            while let Some(deleted) = deletions.next().await {
-                processed.extend(deleted?);
-            }
-        }
-        let meta = ListMeta { resource_version: meta.resource_version, ..ListMeta::default() };
-        self.render_list(call, &meta, Walk::over(processed)).await
-    }
-
-    /// Deletes one of a collection; none when it is gone or no longer the object that was listed.
-    async fn delete_selected(
-        &self,
-        mut call: Call<'_>,
-        selected: &Place,
-        object: Shared,
-        options: &DeleteOptions,
-    ) -> Result<Option<Shared>, StatusError> {
-        let key = object.key().clone();
-        let name = key.segments().map(|segments| segments.name.to_owned()).unwrap_or_default();
-        let listed = object.decode().map_err(|error| self.corrupt(&error))?;
-        let mut options = options.clone();
-        let same = options.uid.get_or_insert_with(|| listed.uid().to_owned()) == listed.uid()
-            && options.resource_version.is_none();
-        match self.delete_one(&mut call, selected, &key, &name, &options).await {
-            Ok(_) => Ok(Some(object)),
-            Err(error) if error.reason() == "NotFound" => Ok(None),
-            // Someone else made a new object of the same name meanwhile.
-            Err(error) if error.reason() == "Conflict" && same => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 }

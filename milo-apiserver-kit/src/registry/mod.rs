@@ -7,6 +7,7 @@ mod continue_token;
 mod create;
 mod decode;
 mod delete;
+mod fields;
 mod list;
 mod patch;
 mod render;

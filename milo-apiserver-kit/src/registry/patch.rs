@@ -1,5 +1,6 @@
-//! `PATCH`: JSON patch (RFC 6902) and merge patch (RFC 7386) (`spec/wire.md` section 3).
+//! `PATCH`: JSON patch (RFC 6902), merge patch (RFC 7386) and apply (`spec/wire.md` section 3).
 
+mod apply;
 mod json;
 
 use http::{HeaderMap, Response};
@@ -17,8 +18,8 @@ use crate::{
 };
 
 /// The patch types that are understood, as their media types.
-pub(crate) const PATCH_TYPES: [&str; 2] =
-    ["application/json-patch+json", "application/merge-patch+json"];
+pub(crate) const PATCH_TYPES: [&str; 3] =
+    ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
 
 /// The largest number of operations in a JSON patch, as upstream.
 const OPERATIONS: usize = 10_000;
@@ -27,6 +28,7 @@ const OPERATIONS: usize = 10_000;
 pub(crate) enum PatchType {
     Json,
     Merge,
+    Apply,
 }
 
 impl PatchType {
@@ -35,6 +37,7 @@ impl PatchType {
         match negotiate::content_type(headers) {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
+            "application/apply-patch+yaml" => Ok(Self::Apply),
             _ => Err(StatusError::unsupported_media_type(&PATCH_TYPES)),
         }
     }
@@ -48,11 +51,14 @@ impl Resource {
         body: &[u8],
     ) -> Result<Response<Body>, StatusError> {
         let patch_type = PatchType::of(call.headers)?;
+        if patch_type == PatchType::Apply {
+            return self.apply(call, place, body).await;
+        }
         let options = WriteOptions::parse(call.query, "PatchOptions")?;
         let (patch, problems) = Patch::parse(patch_type, body)?;
         let validation = options.field_validation;
-        let mut change = ApplyPatch { patch, problems, validation, warned: call.warnings.len() };
-        self.modify(call, place, options.dry_run, &mut change).await
+        let mut change = ApplyPatch { patch, problems, validation };
+        self.modify(call, place, &options, &mut change).await
     }
 }
 
@@ -71,7 +77,7 @@ impl Patch {
         let (patch, duplicates) = decode_json(body).map_err(bad)?;
         let duplicates = duplicates.into_iter().map(|path| format!("duplicate field {path:?}"));
         match patch_type {
-            PatchType::Merge => {
+            PatchType::Merge | PatchType::Apply => {
                 if !patch.is_object() {
                     return Err(StatusError::bad_request("a merge patch must be a JSON object"));
                 }
@@ -124,8 +130,6 @@ struct ApplyPatch {
     /// What the patch itself says twice or in vain.
     problems: Vec<String>,
     validation: FieldValidation,
-    /// How many warnings there were before the first attempt: each attempt starts from there.
-    warned: usize,
 }
 
 impl ApplyPatch {
@@ -160,7 +164,6 @@ impl Change for ApplyPatch {
             .shape(self.patched(current)?)
             .map_err(|error| self.undecodable(current, error.message()))?;
         let problems: Vec<String> = self.problems.iter().cloned().chain(unknown).collect();
-        call.warnings.truncate(self.warned);
         match self.validation {
             FieldValidation::Ignore => {}
             FieldValidation::Warn => call.warnings.extend(problems),
@@ -170,11 +173,7 @@ impl Change for ApplyPatch {
                 return Err(self.undecodable(current, &text));
             }
         }
-        if object.namespace() != current.namespace() {
-            return Err(StatusError::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request",
-            ));
-        }
+        resource.set_namespace(call, &mut object)?;
         resource.check_name(call, &object)?;
         call.warnings.extend(meta::dedupe_owner_references(&mut object));
         if object.meta("resourceVersion").is_empty() {

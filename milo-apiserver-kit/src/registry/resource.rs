@@ -20,6 +20,7 @@ use super::{
     backend::{Backend, KeyValue, Target},
 };
 use crate::{
+    authorizers::Authorizers,
     body::Body,
     cache::{Cached, CorruptObject, Filter},
     discovery::ServedResource,
@@ -31,6 +32,7 @@ use crate::{
         Query,
         options::{Freshness, Selection, get_version},
     },
+    strategy::{Plain, Strategy},
     table::Layout,
 };
 
@@ -45,6 +47,7 @@ pub(crate) struct Resource {
     pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
+    pub(super) strategy: Arc<dyn Strategy>,
 }
 
 /// A request that has been parsed, authenticated and authorized.
@@ -55,6 +58,8 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) form: Form,
     pub(crate) encoding: Encoding,
+    /// Who decides what else the client may do.
+    pub(crate) authorizers: &'a Authorizers,
     /// Sent as `Warning` headers.
     pub(crate) warnings: Vec<String>,
 }
@@ -78,15 +83,14 @@ impl Resource {
     ) -> Self {
         let definition = served.definition().clone();
         let layout = Layout::new(definition.clone(), backend.table());
-        Self {
-            definition,
-            served,
-            connects,
-            layout,
-            backend,
-            reader: StorageReader(storage),
-            admission,
-        }
+        let (reader, strategy) = (StorageReader(storage), Arc::new(Plain));
+        Self { definition, served, connects, layout, backend, reader, admission, strategy }
+    }
+
+    /// The same with what the kind decides for itself, if anything.
+    pub(crate) fn with_strategy(mut self, strategy: Option<Arc<dyn Strategy>>) -> Self {
+        self.strategy = strategy.unwrap_or(self.strategy);
+        self
     }
 
     /// What the registry sorts and finds by.
@@ -231,7 +235,7 @@ impl Resource {
         self.check_get_version(call).await?;
         let key = self.key(place, &call.target.namespace, name)?;
         let record = self.read(call, place, &key, name).await?;
-        let encoded = crate::cache::encoded(&record, self.definition.head())
+        let encoded = crate::cache::encoded(&record, &self.definition)
             .map_err(|error| self.corrupt(&error))?;
         self.render_bytes(call, http::StatusCode::OK, &encoded.at(record.revision))
     }
@@ -255,6 +259,7 @@ impl<'a> Call<'a> {
         query: &'a Query<'a>,
         target: &'a ResourceAttributes,
         attributes: &'a RequestAttributes,
+        authorizers: &'a Authorizers,
     ) -> Self {
         Self {
             attributes,
@@ -263,6 +268,7 @@ impl<'a> Call<'a> {
             headers: &parts.headers,
             form: Form::Plain,
             encoding: Encoding::Json,
+            authorizers,
             warnings: Vec::new(),
         }
     }

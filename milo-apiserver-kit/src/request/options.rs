@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use milo_core::{
+    meta,
     selector::{FieldSelector, LabelSelector},
     status::{FieldError, FieldPath, StatusError},
     storage::Revision,
@@ -20,16 +21,44 @@ pub(crate) enum FieldValidation {
 }
 
 /// Options of create, update and patch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     pub(crate) field_validation: FieldValidation,
+    /// Who owns what is written; empty when the client does not say.
+    pub(crate) field_manager: String,
+    /// Whether an apply takes fields away from others.
+    pub(crate) force: bool,
 }
 
 impl WriteOptions {
     /// `kind` is the name of the options kind in error messages: `CreateOptions`, for example.
     pub(crate) fn parse(query: &Query<'_>, kind: &str) -> Result<Self, StatusError> {
         let mut errors = Vec::new();
+        if kind == "PatchOptions" && query.has("force") {
+            let detail = "may not be specified for non-apply patch";
+            errors.push(FieldError::forbidden(FieldPath::new("force"), detail));
+        }
+        Self::parse_common(query, kind, errors)
+    }
+
+    /// The options of an apply: `force` may be there, and the field manager must.
+    pub(crate) fn parse_apply(query: &Query<'_>) -> Result<Self, StatusError> {
+        let mut errors = Vec::new();
+        if query.first("fieldManager").is_empty() {
+            let path = FieldPath::new("fieldManager");
+            errors.push(FieldError::required(path, "is required for apply patch"));
+        }
+        Self::parse_common(query, "PatchOptions", errors)
+    }
+
+    fn parse_common(
+        query: &Query<'_>,
+        kind: &str,
+        mut errors: Vec<FieldError>,
+    ) -> Result<Self, StatusError> {
+        let field_manager = query.first("fieldManager");
+        errors.extend(meta::validate_field_manager(field_manager, &FieldPath::new("fieldManager")));
         let dry_run = dry_run(&mut query.all("dryRun"), &mut errors);
         let field_validation = match query.first("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
@@ -44,25 +73,14 @@ impl WriteOptions {
                 FieldValidation::Warn
             }
         };
-        let manager = query.first("fieldManager");
-        if manager.len() > 128 {
-            errors.push(FieldError::too_long(FieldPath::new("fieldManager"), 128));
-        }
-        if manager.chars().any(char::is_control) {
-            let detail = "should only contain printable characters";
-            errors.push(FieldError::invalid(FieldPath::new("fieldManager"), manager, detail));
-        }
-        if kind == "PatchOptions" && query.has("force") {
-            let detail = "may not be specified for non-apply patch";
-            errors.push(FieldError::forbidden(FieldPath::new("force"), detail));
-        }
         refuse(kind, &errors)?;
-        Ok(Self { dry_run, field_validation })
+        let (field_manager, force) = (field_manager.to_owned(), query.flag("force"));
+        Ok(Self { dry_run, field_validation, field_manager, force })
     }
 }
 
 fn dry_run(values: &mut dyn Iterator<Item = &str>, errors: &mut Vec<FieldError>) -> bool {
-    let values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    let values: Vec<&str> = values.collect();
     if values.iter().any(|&value| value != "All") {
         errors.push(FieldError::not_supported(FieldPath::new("dryRun"), values.clone(), &["All"]));
     }
@@ -76,8 +94,8 @@ fn refuse(kind: &str, errors: &[FieldError]) -> Result<(), StatusError> {
     Err(StatusError::invalid(kind, "meta.k8s.io", "", errors))
 }
 
-/// How dependents are treated. Without a garbage collector none of it changes anything, but
-/// mistakes are still told.
+/// How dependents are treated. For kinds that no garbage collector looks after none of it changes
+/// anything, but mistakes are still told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Propagation {
     Background,
@@ -91,10 +109,11 @@ pub(crate) struct DeleteOptions {
     pub(crate) dry_run: bool,
     pub(crate) uid: Option<String>,
     pub(crate) resource_version: Option<String>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by the garbage collector to come"))]
+    /// How long the object may take to end, in seconds.
+    pub(crate) grace_period: Option<i64>,
     pub(crate) propagation: Option<Propagation>,
-    /// Explicitly asked for in the old way: then a deletion that has to wait is answered with 202.
-    pub(crate) deletes_dependents: bool,
+    /// The old way to say `Orphan`.
+    pub(crate) orphan_dependents: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -158,27 +177,25 @@ fn decode_delete_body(body: &[u8], api_version: &str) -> Result<DeleteBody, Stat
 impl DeleteBody {
     fn check(self) -> Result<DeleteOptions, StatusError> {
         let mut errors = Vec::new();
-        let values = self.dry_run.unwrap_or_default();
-        let dry_run = dry_run(&mut values.iter().map(String::as_str), &mut errors);
         let policy = FieldPath::new("propagationPolicy");
+        if self.propagation_policy.is_some() && self.orphan_dependents.is_some() {
+            let detail = "orphanDependents and deletionPropagation cannot be both set";
+            let given = self.propagation_policy.clone();
+            errors.push(FieldError::invalid(policy.clone(), given, detail));
+        }
         let propagation = match self.propagation_policy.as_deref() {
             None => None,
             Some("Background") => Some(Propagation::Background),
             Some("Foreground") => Some(Propagation::Foreground),
             Some("Orphan") => Some(Propagation::Orphan),
             Some(other) => {
-                errors.push(FieldError::not_supported(
-                    policy.clone(),
-                    other,
-                    &["Background", "Foreground", "Orphan"],
-                ));
+                let known = ["Foreground", "Background", "Orphan", "nil"];
+                errors.push(FieldError::not_supported(policy, other, &known));
                 None
             }
         };
-        if propagation.is_some() && self.orphan_dependents.is_some() {
-            let detail = "orphanDependents and deletionPropagation cannot be both set";
-            errors.push(FieldError::invalid(policy, self.propagation_policy, detail));
-        }
+        let values = self.dry_run.unwrap_or_default();
+        let dry_run = dry_run(&mut values.iter().map(String::as_str), &mut errors);
         refuse("DeleteOptions", &errors)?;
         let preconditions = self.preconditions.unwrap_or_default();
         Ok(DeleteOptions {
@@ -186,7 +203,9 @@ impl DeleteBody {
             uid: preconditions.uid.filter(|uid| !uid.is_empty()),
             resource_version: preconditions.resource_version.filter(|version| !version.is_empty()),
             propagation,
-            deletes_dependents: self.orphan_dependents == Some(false),
+            // Negative ones count as a second, as upstream.
+            grace_period: self.grace_period_seconds.map(|grace| if grace < 0 { 1 } else { grace }),
+            orphan_dependents: self.orphan_dependents,
         })
     }
 }

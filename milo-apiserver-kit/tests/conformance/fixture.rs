@@ -14,7 +14,7 @@ use milo_core::{
     identity::UserInfo,
     object::Object,
     status::StatusError,
-    storage::Memory,
+    storage::{Memory, Storage},
 };
 use serde_json::Value;
 
@@ -36,8 +36,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) async fn start() -> Self {
+        Self::start_on(Arc::new(Memory::new())).await
+    }
+
+    pub(crate) async fn start_on(storage: Arc<dyn Storage>) -> Self {
         let tokens = StaticTokens::single(TOKEN, UserInfo::new("bearer"));
-        let storage = Arc::new(Memory::new());
         let server = TestServer::start_with_tokens(storage, Some(tokens), kinds).await.unwrap();
         let admin = support::connect(&server, Some(server.pki().admin())).await;
         Self { server, admin }

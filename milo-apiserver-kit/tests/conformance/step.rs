@@ -1,6 +1,9 @@
 //! Requests, and what is expected of the answers, as data. `README.md` describes the fields.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use milo_core::storage::Revision;
@@ -9,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     case::Outcome,
-    fixture::Cx,
+    fixture::{Cx, Shared},
     matcher::check,
     support::{Answer, Events, matches},
     vars::Vars,
@@ -74,6 +77,7 @@ struct Rest {
     ended: Option<bool>,
     // The rest.
     compact: Option<String>,
+    restart: bool,
 }
 
 impl Step {
@@ -93,7 +97,7 @@ pub(crate) async fn run_all(steps: &[Step], mut cx: Cx) -> Outcome {
     let mut watches = HashMap::new();
     for (at, step) in steps.iter().enumerate() {
         for number in 0..step.rest.repeat.unwrap_or(1) {
-            cx.vars.set("n", number);
+            cx.vars.set("n", number.to_string());
             let done = run(step, &mut cx, &mut watches).await;
             done.map_err(|why| {
                 let Step { word, url, .. } = step;
@@ -111,6 +115,11 @@ async fn run(step: &Step, cx: &mut Cx, watches: &mut HashMap<String, Events>) ->
         let floor = Revision::new(cx.vars.text(version).parse().unwrap());
         let storage = cx.shared.server.storage();
         return storage.compact(floor).await.map_err(|error| error.to_string());
+    }
+    if rest.restart {
+        let storage = cx.shared.server.storage().clone();
+        cx.shared = Arc::new(Shared::start_on(storage).await);
+        return Ok(());
     }
     if step.word == "WATCH" {
         let call = prepare(step, cx).await;

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
 
+pub(crate) mod faults;
 pub(crate) mod watch;
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
@@ -62,7 +63,11 @@ impl Wire {
         storage: Arc<dyn Storage>,
         assemble: impl FnOnce(ServerBuilder) -> ServerBuilder,
     ) -> Self {
-        let server = TestServer::start_on(storage, assemble).await.unwrap();
+        Self::around(TestServer::start_on(storage, assemble).await.unwrap()).await
+    }
+
+    /// An administrator's connection to a server.
+    pub(crate) async fn around(server: TestServer) -> Self {
         let sender = connect(&server, Some(server.pki().admin())).await;
         Self { server, sender }
     }
@@ -104,6 +109,12 @@ impl Wire {
         self.call("GET", url).watch().await
     }
 
+    /// A watch on a connection of its own, whose reader may be slow without holding up others.
+    pub(crate) async fn watch_apart(&self, url: &str) -> Events {
+        let sender = connect(&self.server, Some(self.server.pki().admin())).await;
+        Call::new(&sender, "GET", url).watch().await
+    }
+
     /// Creates an organization, and says what it looks like.
     pub(crate) async fn organization(&self, name: &str) -> Value {
         self.post("organizations", &organization(name)).await.created()
@@ -117,7 +128,16 @@ impl Wire {
 
     /// A connection on which nothing has been sent yet.
     pub(crate) async fn tls(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
-        tls(&self.server, Some(self.server.pki().admin()), protocol).await
+        self.tls_as(Some(self.server.pki().admin()), protocol).await
+    }
+
+    /// The same, as someone else, or as nobody.
+    pub(crate) async fn tls_as(
+        &self,
+        identity: Option<&PemPair>,
+        protocol: &[u8],
+    ) -> TlsStream<TcpStream> {
+        tls(&self.server, identity, protocol).await
     }
 }
 

@@ -34,7 +34,7 @@ pub use owners::{dedupe_owner_references, dedupe_owner_references_after_admissio
 pub use shape::{prune_unknown_fields, unknown_fields, validate_shape};
 pub use update::validate_update;
 pub(crate) use validate::is_printable;
-pub use validate::{finalizer_warnings, validate};
+pub use validate::{finalizer_warnings, validate, validate_field_manager, validate_managed_fields};
 
 use crate::status::FieldPath;
 

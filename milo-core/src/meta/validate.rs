@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    NameRule, at, dns_label_name,
+    at, dns_label_name,
     names::{label_value_problems, qualified_name_problems},
 };
 use crate::{
@@ -23,10 +23,15 @@ const FOREGROUND: &str = "foregroundDeletion";
 /// What is wrong with the metadata of an object that is about to be created.
 ///
 /// Values of the wrong JSON type are skipped: [`validate_shape`](super::validate_shape) reports
-/// them. `namespaced` is whether objects of the kind live in namespaces. After about a hundred
-/// errors it stops looking.
+/// them. `namespaced` is whether objects of the kind live in namespaces. `validate_name` is a
+/// [`NameRule`](super::NameRule), or something that holds one. After about a hundred errors it
+/// stops looking.
 #[must_use]
-pub fn validate(object: &Object, namespaced: bool, validate_name: NameRule) -> Vec<FieldError> {
+pub fn validate(
+    object: &Object,
+    namespaced: bool,
+    validate_name: impl Fn(&str, bool) -> Vec<String>,
+) -> Vec<FieldError> {
     let mut errors = Vec::new();
     names(object, validate_name, &mut errors);
     namespace(object.namespace(), namespaced, &mut errors);
@@ -52,12 +57,40 @@ pub(super) fn contents(metadata: &Map<String, Value>, errors: &mut Vec<FieldErro
     }
 }
 
-/// Warnings for finalizers that might be anyone's, because no domain says whose they are.
+/// What is wrong with `metadata.managedFields`: with its entries, not with what they own.
 #[must_use]
-pub fn finalizer_warnings(object: &Object) -> Vec<String> {
+pub fn validate_managed_fields(object: &Object) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let entries = object.metadata().and_then(|metadata| metadata.get("managedFields"));
+    match entries {
+        Some(Value::Array(list)) => managed_fields(list, &mut errors),
+        None | Some(Value::Null) => {}
+        Some(other) => {
+            let problem = "must be a list of entries";
+            errors.push(FieldError::invalid(at("managedFields"), other.clone(), problem));
+        }
+    }
+    errors
+}
+
+/// What is wrong with the name of a field manager: each character that cannot be printed, and its
+/// length above 128 bytes.
+#[must_use]
+pub fn validate_field_manager(manager: &str, path: &FieldPath) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    field_manager(manager, || path.clone(), &mut errors);
+    errors
+}
+
+/// Warnings for finalizers that might be anyone's, because no domain says whose they are. On
+/// update, those that were there before are not told again.
+#[must_use]
+pub fn finalizer_warnings(object: &Object, old: Option<&Object>) -> Vec<String> {
+    let is_new = |name: &str| old.is_none_or(|old| !old.finalizers().any(|known| known == name));
     object
         .finalizers()
         .filter(|name| !name.contains('/') && !matches!(*name, ORPHAN | FOREGROUND | "kubernetes"))
+        .filter(|name| is_new(name))
         .map(|name| {
             format!(
                 "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name \
@@ -67,7 +100,11 @@ pub fn finalizer_warnings(object: &Object) -> Vec<String> {
         .collect()
 }
 
-fn names(object: &Object, validate_name: NameRule, errors: &mut Vec<FieldError>) {
+fn names(
+    object: &Object,
+    validate_name: impl Fn(&str, bool) -> Vec<String>,
+    errors: &mut Vec<FieldError>,
+) {
     let (name, base) = (object.name(), object.meta("generateName"));
     if !base.is_empty() {
         invalid(errors, || at("generateName"), base, validate_name(base, true));
@@ -202,23 +239,32 @@ fn managed_fields(list: &[Value], errors: &mut Vec<FieldError>) {
             let problem = "must be `FieldsV1`";
             errors.push(FieldError::invalid(path("fieldsType"), fields_type, problem));
         }
-        let manager = text(entry, "manager");
-        if manager.len() > LONGEST_MANAGER {
-            errors.push(FieldError::too_long(path("manager"), LONGEST_MANAGER));
-        }
-        if !manager.chars().all(is_printable) {
-            let problem = "should only contain printable characters";
-            errors.push(FieldError::invalid(path("manager"), manager, problem));
-        }
+        field_manager(text(entry, "manager"), || path("manager"), errors);
         if text(entry, "subresource").len() > LONGEST_SUBRESOURCE {
             errors.push(FieldError::too_long(path("subresource"), LONGEST_SUBRESOURCE));
         }
     }
 }
 
-/// No control characters, and no blanks but the ordinary one.
+fn field_manager(manager: &str, path: impl Fn() -> FieldPath, errors: &mut Vec<FieldError>) {
+    if manager.len() > LONGEST_MANAGER {
+        errors.push(FieldError::too_long(path(), LONGEST_MANAGER));
+    }
+    let unprintable = manager.char_indices().filter(|(_, character)| !is_printable(*character));
+    for (position, character) in unprintable.take(MOST_ERRORS) {
+        let code = u32::from(character);
+        let problem = format!("invalid character U+{code:04X} (at position {position})");
+        errors.push(FieldError::invalid(path(), manager, problem));
+    }
+}
+
+/// No control characters, nothing invisible, and no blanks but the ordinary one.
 pub(crate) fn is_printable(character: char) -> bool {
-    character == ' ' || !(character.is_control() || character.is_whitespace())
+    if character.is_ascii() {
+        return matches!(character, ' '..='~');
+    }
+    // Behind a letter, all that the standard library escapes is what cannot be seen.
+    !character.is_whitespace() && format!("a{character}").escape_debug().count() == 2
 }
 
 fn strings(map: &Map<String, Value>) -> impl Iterator<Item = (&str, &str)> {

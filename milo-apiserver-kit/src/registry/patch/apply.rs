@@ -1,0 +1,131 @@
+//! Server-side apply (`spec/wire.md` section 3.4).
+
+use http::Response;
+use milo_core::{managed_fields, meta, object::Object, status::StatusError};
+use serde_json::Value;
+
+use super::{Call, Change, Place, Resource};
+use crate::{
+    body::Body,
+    media::{BodyType, Decoded},
+    request::options::{FieldValidation, WriteOptions},
+};
+
+impl Resource {
+    pub(super) async fn apply(
+        &self,
+        call: &mut Call<'_>,
+        place: &Place,
+        body: &[u8],
+    ) -> Result<Response<Body>, StatusError> {
+        let options = WriteOptions::parse_apply(call.query)?;
+        let (config, duplicates) = self.decode_config(body)?;
+        let mut apply = Apply { config, duplicates, options: &options };
+        self.modify(call, place, &options, &mut apply).await
+    }
+
+    /// A configuration: YAML, of which JSON is a part. And the keys that it holds twice.
+    fn decode_config(&self, body: &[u8]) -> Result<(Object, Vec<String>), StatusError> {
+        let bad = |why: &dyn std::fmt::Display| {
+            StatusError::bad_request(format!("error decoding patch: {why}"))
+        };
+        // The reader of JSON is far quicker, and what applies is mostly JSON.
+        let json = body.trim_ascii_start().first() == Some(&b'{');
+        let decoded = match json.then(|| BodyType::Json.decode(body)) {
+            Some(Ok(decoded)) => Ok(decoded),
+            _ => BodyType::Yaml.decode(body),
+        };
+        let Decoded { value, duplicates } = decoded.map_err(|error| bad(&error))?;
+        let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
+        let config = Object::from_value(value).map_err(|error| bad(&error))?;
+        Ok((config, duplicates))
+    }
+
+    /// 400 unless the configuration is of this kind. Of nothing else upstream is so strict: both
+    /// must be there.
+    fn check_config(&self, config: &Object) -> Result<(), StatusError> {
+        let (version, kind) = (config.api_version(), config.kind());
+        if kind == self.definition.kind() && version == self.definition.api_version() {
+            return Ok(());
+        }
+        // Without a group there is nothing before the slash.
+        let slash = if version.contains('/') { "" } else { "/" };
+        Err(StatusError::bad_request(format!("invalid object type: {slash}{version}, Kind={kind}")))
+    }
+}
+
+/// An apply on its way through the update loop.
+struct Apply<'a> {
+    config: Object,
+    duplicates: Vec<String>,
+    options: &'a WriteOptions,
+}
+
+impl Apply<'_> {
+    fn merge(
+        &self,
+        resource: &Resource,
+        call: &mut Call<'_>,
+        live: Option<&Object>,
+    ) -> Result<Object, StatusError> {
+        resource.check_config(&self.config)?;
+        let manager = resource.manager(call, &self.options.field_manager);
+        let reset = resource.reset_fields(&call.target.subresource);
+        let (schema, force) = (resource.definition.schema(), self.options.force);
+        let merged = managed_fields::apply(schema, live, &self.config, &manager, &reset, force);
+        let merged = merged.map_err(|error| error.to_status())?;
+        self.check_duplicates(call)?;
+        let (mut object, _) = resource.shape(merged.into_value())?;
+        resource.set_namespace(call, &mut object)?;
+        resource.check_name(call, &object)?;
+        call.warnings.extend(meta::dedupe_owner_references(&mut object));
+        Ok(object)
+    }
+
+    fn check_duplicates(&self, call: &mut Call<'_>) -> Result<(), StatusError> {
+        let mut problems = self.duplicates.iter().map(|path| format!("duplicate field {path:?}"));
+        match self.options.field_validation {
+            FieldValidation::Ignore => {}
+            FieldValidation::Warn => call.warnings.extend(problems),
+            FieldValidation::Strict if self.duplicates.is_empty() => {}
+            FieldValidation::Strict => {
+                let first = problems.next().unwrap_or_default();
+                let all = problems.fold(first, |all, problem| format!("{all}, {problem}"));
+                let text = format!("error strict decoding patch: {all}");
+                return Err(StatusError::bad_request(text));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Change for Apply<'_> {
+    fn apply(
+        &mut self,
+        resource: &Resource,
+        call: &mut Call<'_>,
+        current: &Object,
+    ) -> Result<Object, StatusError> {
+        self.merge(resource, call, Some(current))
+    }
+
+    fn create(&mut self, resource: &Resource, call: &mut Call<'_>) -> Result<Object, StatusError> {
+        // A subresource never makes its object.
+        if !call.target.subresource.is_empty() {
+            return Err(resource.not_found(&call.target.name));
+        }
+        let object = self.merge(resource, call, None)?;
+        if object.uid().is_empty() {
+            return Ok(object);
+        }
+        let uid = object.uid();
+        let why = format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        );
+        Err(resource.conflict(&call.target.name, why))
+    }
+
+    fn tracks(&self) -> bool {
+        true
+    }
+}
