@@ -491,7 +491,7 @@ impl Encoder {
     }
 
     fn table(&mut self, resource: &Resource, version: MetaVersion, object: &Object) -> Value {
-        let writer = TableWriter::new(resource.definition(), version, self.include);
+        let writer = TableWriter::new(resource.layout(), version, self.include);
         let metadata = json!({ "resourceVersion": object.meta("resourceVersion") });
         let columns = !std::mem::replace(&mut self.columns_sent, true);
         writer.table(&metadata, std::slice::from_ref(object), columns)
