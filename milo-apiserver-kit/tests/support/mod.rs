@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
 
 pub(crate) mod watch;
+pub(crate) mod widgets;
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
