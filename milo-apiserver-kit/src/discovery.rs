@@ -21,6 +21,7 @@ mod legacy;
 mod served;
 
 pub(crate) use groups::{Group, GroupVersion, by_group};
+pub(crate) use served::{Connection, Parameter};
 pub use served::{ServedResource, Subresource, served_in};
 
 /// What a client asks for to get every group in one answer, and the exact content type of it.

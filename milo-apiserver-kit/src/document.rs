@@ -1,14 +1,17 @@
 //! Documents that are the same for every reader: discovery, OpenAPI, the version.
 //!
-//! A [`Document`] is rendered once, when the server starts. Serving one is a header check and the
-//! clone of a reference-counted buffer. [`Negotiated`] holds the forms in which one path can be
-//! had, and picks by `Accept`.
+//! A [`Document`] is rendered once. Serving one is a header check and the clone of a
+//! reference-counted buffer. [`Negotiated`] holds the forms in which one path can be had, and picks
+//! by `Accept`.
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+    header::{
+        CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
+    },
 };
+use jiff::{Timestamp, fmt::rfc2822};
 use milo_core::status::StatusError;
 use serde_json::Value;
 use sha2::{Digest, Sha512};
@@ -31,6 +34,7 @@ pub struct Document {
     etag: HeaderValue,
     content_type: HeaderValue,
     cache_control: Option<HeaderValue>,
+    modified: Option<Timestamp>,
 }
 
 impl Document {
@@ -49,11 +53,19 @@ impl Document {
     fn from_text(text: String) -> Self {
         let etag = format!("\"{}\"", content_hash(text.as_bytes()));
         Self {
-            body: text.into(),
+            body: exactly(text.into_bytes()),
             etag: header_value(etag),
             content_type: HeaderValue::from_static(JSON),
             cache_control: None,
+            modified: None,
         }
+    }
+
+    /// The same content in another encoding: its hash stays, so that a client may compare whatever
+    /// it holds.
+    #[must_use]
+    pub fn encoded(&self, body: Vec<u8>, content_type: &'static str) -> Self {
+        Self { body: exactly(body), ..self.clone() }.with_content_type(content_type)
     }
 
     /// The same bytes under another content type.
@@ -67,6 +79,14 @@ impl Document {
     #[must_use]
     pub fn with_cache_control(mut self, cache_control: &'static str) -> Self {
         self.cache_control = Some(HeaderValue::from_static(cache_control));
+        self
+    }
+
+    /// Sends `Last-Modified`, and answers `If-Modified-Since`, to which a second is as good as a
+    /// day.
+    #[must_use]
+    pub fn with_last_modified(mut self, at: Timestamp) -> Self {
+        self.modified = Timestamp::from_second(at.as_second()).ok();
         self
     }
 
@@ -84,8 +104,8 @@ impl Document {
         self.etag.to_str().unwrap_or_default().trim_matches('"')
     }
 
-    /// Answers a GET: the document, or 304 when `If-None-Match` names its hash. Does not look at
-    /// `Accept`.
+    /// Answers a GET: the document, or 304 when `If-None-Match` names its hash, or where there is no
+    /// `If-None-Match`, when it is not newer than `If-Modified-Since`. Does not look at `Accept`.
     #[must_use]
     pub fn respond(&self, request: &HeaderMap) -> Response<Bytes> {
         let mut response = if self.is_known_to(request) {
@@ -101,6 +121,9 @@ impl Document {
         if let Some(cache_control) = &self.cache_control {
             headers.insert(CACHE_CONTROL, cache_control.clone());
         }
+        if let Some(date) = self.modified.and_then(http_date) {
+            headers.insert(LAST_MODIFIED, date);
+        }
         response
     }
 
@@ -115,6 +138,9 @@ impl Document {
     }
 
     fn is_known_to(&self, request: &HeaderMap) -> bool {
+        if !request.contains_key(IF_NONE_MATCH) {
+            return self.modified.is_some_and(|at| since(request).is_some_and(|since| at <= since));
+        }
         values(request, &IF_NONE_MATCH)
             .flat_map(|value| value.split(','))
             .map(|tag| tag.trim().trim_start_matches("W/"))
@@ -213,6 +239,30 @@ impl Offer {
     }
 }
 
+/// The first of `offers`, in the client's order of preference, that its `Accept` allows. Parameters
+/// of a clause do not matter here.
+pub(crate) fn preferred<'a>(request: &HeaderMap, offers: &[&'a str]) -> Option<&'a str> {
+    let accept = Accept::of(request);
+    accept.ranges().find_map(|range| offers.iter().copied().find(|offer| range.includes(offer)))
+}
+
+/// A time as headers write it.
+pub(crate) fn http_date(at: Timestamp) -> Option<HeaderValue> {
+    let text = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()?;
+    HeaderValue::try_from(text).ok()
+}
+
+/// The time in `If-Modified-Since`, if it is one.
+fn since(request: &HeaderMap) -> Option<Timestamp> {
+    let text = request.get(IF_MODIFIED_SINCE)?.to_str().ok()?;
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// Without the room to grow that a buffer has: documents are kept for as long as the server runs.
+fn exactly(body: Vec<u8>) -> Bytes {
+    body.into_boxed_slice().into()
+}
+
 /// The upper-case hexadecimal SHA-512 of `content`.
 fn content_hash(content: &[u8]) -> String {
     format!("{:X}", Bytes::copy_from_slice(&Sha512::digest(content)))
@@ -270,6 +320,29 @@ mod tests {
             assert_eq!(response.status(), StatusCode::OK, "{other}");
             assert_eq!(response.headers()[CONTENT_TYPE], JSON);
         }
+    }
+
+    #[test]
+    fn what_is_not_newer_is_answered_by_304() {
+        let at = Timestamp::from_millisecond(1_700_000_000_999).unwrap();
+        let document = Document::json(&json!({})).with_last_modified(at);
+        let date = document.respond(&HeaderMap::new()).headers()[LAST_MODIFIED].clone();
+        assert_eq!(date, "Tue, 14 Nov 2023 22:13:20 GMT");
+        for (since, expected) in [
+            ("Tue, 14 Nov 2023 22:13:20 GMT", 304),
+            ("Wed, 15 Nov 2023 00:00:00 GMT", 304),
+            ("Tue, 14 Nov 2023 22:13:19 GMT", 200),
+            ("yesterday", 200),
+        ] {
+            let mut request = request(IF_MODIFIED_SINCE, since);
+            assert_eq!(document.respond(&request).status(), expected, "{since}");
+            // A hash says more than a date.
+            request.insert(IF_NONE_MATCH, "\"x\"".parse().unwrap());
+            assert_eq!(document.respond(&request).status(), 200, "{since}");
+        }
+        let undated = Document::json(&json!({}));
+        let request = request(IF_MODIFIED_SINCE, "Wed, 15 Nov 2023 00:00:00 GMT");
+        assert_eq!(undated.respond(&request).status(), 200);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How many requests are worked on at one time (`spec/wire.md` section 7.3).
 //!
-//! Reads and writes are counted apart, so that neither can shut the other out. Watches are not
-//! counted, nor are members of `system:masters`: an administrator gets in when all else is full.
+//! Reads and writes are counted apart, so that neither can shut the other out. Watches and other
+//! long-running requests are not counted, nor are members of `system:masters`: an administrator gets in when all else is full.
 
 use http::{Response, StatusCode, header};
 use milo_core::{
@@ -38,8 +38,10 @@ impl InFlight {
     pub(crate) fn enter(
         &self,
         attributes: &RequestAttributes,
+        long_running: bool,
     ) -> Result<Option<SemaphorePermit<'_>>, TooMany> {
-        if attributes.verb == Verb::Watch || attributes.user.is_in(SYSTEM_MASTERS) {
+        let long_running = long_running || attributes.verb == Verb::Watch;
+        if long_running || attributes.user.is_in(SYSTEM_MASTERS) {
             return Ok(None);
         }
         let places = if attributes.verb.is_write() { &self.writes } else { &self.reads };
@@ -80,18 +82,21 @@ mod tests {
         let in_flight = InFlight::default();
         let alice = || UserInfo::new("alice");
         let held: Vec<_> = (0..WRITES)
-            .map(|_| in_flight.enter(&request(alice(), Verb::Create)).ok().flatten().unwrap())
+            .map(|_| {
+                in_flight.enter(&request(alice(), Verb::Create), false).ok().flatten().unwrap()
+            })
             .collect();
-        let Err(full) = in_flight.enter(&request(alice(), Verb::Patch)) else {
+        let Err(full) = in_flight.enter(&request(alice(), Verb::Patch), false) else {
             panic!("the writes are full")
         };
         assert_eq!(full.response().status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(full.response().headers()[header::RETRY_AFTER], "1");
-        assert!(in_flight.enter(&request(alice(), Verb::List)).is_ok());
-        assert!(in_flight.enter(&request(alice(), Verb::Watch)).is_ok());
+        assert!(in_flight.enter(&request(alice(), Verb::Create), true).is_ok());
+        assert!(in_flight.enter(&request(alice(), Verb::List), false).is_ok());
+        assert!(in_flight.enter(&request(alice(), Verb::Watch), false).is_ok());
         let admin = UserInfo::new("admin").with_group(SYSTEM_MASTERS);
-        assert!(in_flight.enter(&request(admin, Verb::Create)).is_ok());
+        assert!(in_flight.enter(&request(admin, Verb::Create), false).is_ok());
         drop(held);
-        assert!(in_flight.enter(&request(alice(), Verb::Patch)).is_ok());
+        assert!(in_flight.enter(&request(alice(), Verb::Patch), false).is_ok());
     }
 }

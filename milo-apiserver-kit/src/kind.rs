@@ -6,6 +6,7 @@ use kube_core::CustomResourceExt;
 use milo_core::definition::{DefinitionError, ResourceDefinition};
 
 use crate::{
+    discovery::{ServedResource, Subresource},
     rest::{Connect, ConnectOptions, Handlers},
     strategy::Strategy,
 };
@@ -58,6 +59,33 @@ impl Kind {
         self.connects.push(Connecting { name: name.into(), options, handler: Arc::new(handler) });
         self
     }
+}
+
+/// What is offered of a kind: all of it when the server's storage keeps its objects, else what the
+/// handlers can do.
+pub(crate) fn served(
+    definition: Arc<ResourceDefinition>,
+    handlers: Option<&Handlers>,
+    connects: &[Connecting],
+) -> ServedResource {
+    let mut served = match handlers {
+        None => ServedResource::complete(definition),
+        Some(handlers) => {
+            let status = definition.has_status() && handlers.update.is_some();
+            let served = ServedResource::new(definition, handlers.verbs());
+            if status { served.with_subresource(Subresource::status()) } else { served }
+        }
+    };
+    for connecting in connects {
+        let options = &connecting.options;
+        let methods = options.methods.iter().cloned();
+        let mut subresource = Subresource::connect(connecting.name.as_str(), methods);
+        if options.paths {
+            subresource = subresource.with_paths_below();
+        }
+        served = served.with_subresource(subresource);
+    }
+    served
 }
 
 impl From<ResourceDefinition> for Kind {

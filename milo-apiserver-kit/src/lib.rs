@@ -49,6 +49,7 @@
 struct Readme;
 
 pub mod authn;
+mod authorizers;
 pub mod body;
 mod cache;
 #[cfg(feature = "cli")]
@@ -74,6 +75,7 @@ mod registry;
 mod request;
 mod respond;
 pub mod rest;
+mod reviews;
 pub mod server;
 pub mod service;
 pub mod strategy;
@@ -82,6 +84,7 @@ mod table;
 pub mod testing;
 pub mod tls;
 pub mod version;
+mod websocket;
 
 pub use kind::Kind;
 pub use milo_core;

@@ -37,6 +37,7 @@ use crate::{authn::PeerIdentity, body::Body, tls::Tls};
 
 pub use bind::BindError;
 pub(crate) use bind::take_port;
+pub(crate) use connection::Upgrade;
 use connection::{Connection, Phase};
 
 /// How long to wait after the system refused to accept, say because no file descriptor is left.

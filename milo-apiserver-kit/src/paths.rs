@@ -1,6 +1,6 @@
 //! Everything that is not a resource: discovery, OpenAPI, the version, health.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use http::{Method, Response, StatusCode, request::Parts};
 use milo_core::{request::RequestAttributes, scope::ScopeKind, status::StatusError};
@@ -10,7 +10,7 @@ use crate::{
     discovery::{Discovery, ServedResource},
     document::Document,
     health::Health,
-    openapi::v3::{self, OpenApi},
+    openapi::OpenApi,
     registry::PATCH_TYPES,
     request::Query,
     version,
@@ -18,16 +18,20 @@ use crate::{
 
 /// The documents of each kind of control plane, rendered once, and the health checks.
 pub(crate) struct Paths {
-    documents: HashMap<ScopeKind, Documents>,
+    /// Shared by those that serve the same.
+    documents: HashMap<ScopeKind, Arc<Documents>>,
     version: Document,
     health: Health,
 }
 
 struct Documents {
+    served: Vec<ServedResource>,
     discovery: Discovery,
     openapi: OpenApi,
     index: Document,
 }
+
+type Answer = Result<Response<bytes::Bytes>, StatusError>;
 
 const SCOPES: [ScopeKind; 4] =
     [ScopeKind::Platform, ScopeKind::Organization, ScopeKind::Project, ScopeKind::User];
@@ -39,17 +43,14 @@ pub(crate) fn is_public(path: &str) -> bool {
 
 impl Paths {
     pub(crate) fn new(resources: &[ServedResource], health: Health) -> Self {
-        let documents = SCOPES.into_iter().map(|scope| {
+        let mut documents: HashMap<_, Arc<Documents>> = HashMap::new();
+        for scope in SCOPES {
             let served = crate::discovery::served_in(resources, scope);
-            let discovery = Discovery::new(&served);
-            let openapi = OpenApi::new(&served, &PATCH_TYPES);
-            let others = ["/healthz", "/livez", "/readyz", "/version"];
-            let openapi_paths: Vec<String> = openapi.paths().collect();
-            let others = others.into_iter().chain(openapi_paths.iter().map(String::as_str));
-            let index = discovery.index(others);
-            (scope, Documents { discovery, openapi, index })
-        });
-        Self { documents: documents.collect(), version: version::document(), health }
+            let same = documents.values().find(|found| found.are_of(&served)).cloned();
+            let found = same.unwrap_or_else(|| Arc::new(Documents::new(served, &documents)));
+            documents.insert(scope, found);
+        }
+        Self { documents, version: version::document(), health }
     }
 
     pub(crate) async fn respond(
@@ -59,33 +60,61 @@ impl Paths {
         parts: &Parts,
         query: &Query<'_>,
     ) -> Result<Response<Body>, StatusError> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            return Err(StatusError::new(
-                405,
-                "MethodNotAllowed",
-                "the server does not allow this method on the requested resource",
-            ));
-        }
         let path = attributes.path.as_str();
         let documents =
             self.documents.get(&attributes.scope.kind()).ok_or_else(StatusError::no_route)?;
-        if let Some(answer) = documents.discovery.respond(path, &parts.headers) {
-            return answer.map(full);
-        }
-        if path == v3::ROOT || path.starts_with("/openapi/v3/") {
-            return documents.openapi.respond(path, parts.uri.query(), &parts.headers).map(full);
-        }
-        if let Some(answer) = self.health.respond(path, query).await {
-            return Ok(answer);
-        }
-        match path {
-            "/version" => Ok(full(self.version.respond(&parts.headers))),
-            "/" => Ok(full(documents.index.respond(&parts.headers))),
+        let answer = match documents.respond(path, parts) {
+            Some(answer) => Some(answer.map(full)),
+            None if path == "/version" || path == "/version/" => {
+                Some(Ok(full(self.version.respond(&parts.headers))))
+            }
+            None => self.health.respond(path, query).await.map(Ok),
+        };
+        match answer {
             // What lives below a group is told apart from an object that is missing.
-            _ if path.starts_with("/api") => Err(StatusError::no_route()),
-            _ => Ok(full(documents.index.with_status(StatusCode::NOT_FOUND))),
+            None if is_api(path) => Err(StatusError::no_route()),
+            None => Ok(full(documents.index.with_status(StatusCode::NOT_FOUND))),
+            Some(answer) if matches!(*method, Method::GET | Method::HEAD) => answer,
+            Some(_) => Err(StatusError::new(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            )),
         }
     }
+}
+
+impl Documents {
+    /// What `others` have in common with these is kept once.
+    fn new(served: Vec<ServedResource>, others: &HashMap<ScopeKind, Arc<Self>>) -> Self {
+        let discovery = Discovery::new(&served);
+        let openapi = OpenApi::new(&served, &PATCH_TYPES);
+        let openapi =
+            others.values().fold(openapi, |openapi, other| openapi.sharing(&other.openapi));
+        let paths: Vec<String> = openapi.paths().collect();
+        let others = ["/healthz", "/livez", "/readyz", "/version"].into_iter();
+        let index = discovery.index(others.chain(paths.iter().map(String::as_str)));
+        Self { served, discovery, openapi, index }
+    }
+
+    fn are_of(&self, served: &[ServedResource]) -> bool {
+        let mut pairs = self.served.iter().zip(served);
+        self.served.len() == served.len() && pairs.all(|(one, other)| one.is_same_as(other))
+    }
+
+    fn respond(&self, path: &str, parts: &Parts) -> Option<Answer> {
+        if path == "/" {
+            return Some(Ok(self.index.respond(&parts.headers)));
+        }
+        let discovery = self.discovery.respond(path, &parts.headers);
+        discovery.or_else(|| self.openapi.respond(path, parts.uri.query(), &parts.headers))
+    }
+}
+
+/// Whether resources live below the path.
+fn is_api(path: &str) -> bool {
+    let mut segments = path.split('/').skip(1);
+    matches!(segments.next(), Some("api" | "apis"))
 }
 
 fn full(response: Response<bytes::Bytes>) -> Response<Body> {

@@ -17,15 +17,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     authn::Union,
+    authorizers::Authorizers,
     cache::Cache,
-    discovery::ServedResource,
     health::Health,
     in_flight::InFlight,
-    kind::Kind,
+    kind::{self, Connecting, Kind},
     listener::Listener,
     paths::Paths,
     registry::{Backend, KeyValue, Registry, Resource},
+    rest::Handlers,
+    reviews,
     service::{ApiService, Inner},
+    strategy::Strategy,
 };
 
 /// How long the first reading of the storage may take before the server starts without it.
@@ -69,6 +72,7 @@ pub struct ServerBuilder {
     authorizers: Vec<Arc<dyn Authorizer>>,
     resolver: Arc<dyn ScopeResolver>,
     authenticators: Union,
+    self_reviews: bool,
 }
 
 impl Server {
@@ -86,6 +90,7 @@ impl Server {
             authorizers: vec![Arc::new(SystemAuthorizer::default())],
             resolver: Arc::new(PlatformOnly::default()),
             authenticators: Union::new().client_certificates(),
+            self_reviews: false,
         }
     }
 
@@ -95,7 +100,7 @@ impl Server {
         self.service.clone()
     }
 
-    /// The plural names of the kinds that are served, in the order in which they were added.
+    /// The plural names of the kinds that were added, in that order.
     #[must_use]
     pub fn kinds(&self) -> &[String] {
         &self.kinds
@@ -173,6 +178,16 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the review APIs of `authentication.k8s.io` and `authorization.k8s.io` in every control
+    /// plane, evaluated by this server's authorizers: `kubectl auth whoami` and `kubectl auth can-i`
+    /// work. For servers that stand alone; behind a Kubernetes API server they are that server's.
+    ///
+    /// Everybody may ask about oneself; to ask about others needs permission.
+    pub fn self_reviews(mut self) -> Self {
+        self.self_reviews = true;
+        self
+    }
+
     /// Says which tenants exist. The default knows none: only the platform can be addressed.
     pub fn scopes(mut self, resolver: impl ScopeResolver) -> Self {
         self.resolver = Arc::new(resolver);
@@ -191,37 +206,31 @@ impl ServerBuilder {
     /// See [`BuildError`].
     pub async fn build(self) -> Result<Server, BuildError> {
         let closing = CancellationToken::new();
+        let authorizers = Authorizers::new(self.authorizers);
+        let reviews = self.self_reviews.then(|| reviews::kinds(&authorizers));
+        let own = self.kinds.len();
         let mut kinds = Vec::new();
-        for kind in self.kinds {
-            let (definition, strategy) = (kind.definition?, kind.strategy);
-            let definition = match &strategy {
-                Some(strategy) if strategy.decorates() => {
-                    let strategy = strategy.clone();
-                    definition.decorated_by(move |object| strategy.decorate(object))
-                }
-                _ => definition,
-            };
-            kinds.push((Arc::new(definition), kind.handlers, strategy));
+        for kind in self.kinds.into_iter().chain(reviews.into_iter().flatten()) {
+            kinds.push(Part::new(kind)?);
         }
-        refuse_duplicates(kinds.iter().map(|(definition, ..)| &**definition))?;
-        let names = kinds.iter().map(|(definition, ..)| definition.plural().to_owned()).collect();
+        refuse_duplicates(kinds.iter().map(|kind| &*kind.definition))?;
+        let names = kinds.iter().take(own).map(|kind| kind.definition.plural().to_owned());
+        let names = names.collect();
         let admission: Arc<[Arc<dyn Admission>]> = self.admission.into();
         let (mut caches, mut served, mut resources) = (Vec::new(), Vec::new(), Vec::new());
-        for (definition, handlers, strategy) in kinds {
+        for Part { definition, strategy, handlers, connects } in kinds {
+            let offered = kind::served(definition.clone(), handlers.as_ref(), &connects);
+            served.push(offered.clone());
             let backend = match handlers {
-                Some(handlers) => {
-                    served.push(ServedResource::new(definition.clone(), handlers.verbs()));
-                    Backend::Rest(handlers)
-                }
+                Some(handlers) => Backend::Rest(handlers),
                 None => {
-                    let cache = Cache::new(definition.clone(), self.storage.clone())?;
-                    served.push(ServedResource::complete(definition.clone()));
+                    let cache = Cache::new(definition, self.storage.clone())?;
                     caches.push(cache.clone());
                     Backend::KeyValue(KeyValue { storage: self.storage.clone(), cache })
                 }
             };
             let (storage, admission) = (self.storage.clone(), admission.clone());
-            let resource = Resource::new(definition, backend, storage, admission);
+            let resource = Resource::new(offered, connects, backend, storage, admission);
             resources.push(Arc::new(resource.with_strategy(strategy)));
         }
         let feeds: Vec<_> = caches.iter().map(|cache| cache.spawn().abort_handle()).collect();
@@ -234,7 +243,7 @@ impl ServerBuilder {
             registry: Registry::new(resources),
             resolver: self.resolver,
             authenticators: self.authenticators,
-            authorizers: self.authorizers,
+            authorizers,
             paths: Paths::new(&served, health),
             in_flight: InFlight::default(),
             closing,
@@ -247,6 +256,28 @@ impl ServerBuilder {
         };
         tokio::time::timeout(FIRST_LISTING, filled).await.map_err(|_| BuildError::Storage)?;
         Ok(server)
+    }
+}
+
+/// A kind that can be served.
+struct Part {
+    definition: Arc<ResourceDefinition>,
+    strategy: Option<Arc<dyn Strategy>>,
+    handlers: Option<Handlers>,
+    connects: Vec<Connecting>,
+}
+
+impl Part {
+    fn new(kind: Kind) -> Result<Self, DefinitionError> {
+        let Kind { definition, strategy, handlers, connects } = kind;
+        let definition = match &strategy {
+            Some(strategy) if strategy.decorates() => {
+                let strategy = strategy.clone();
+                definition?.decorated_by(move |object| strategy.decorate(object))
+            }
+            _ => definition?,
+        };
+        Ok(Self { definition: Arc::new(definition), strategy, handlers, connects })
     }
 }
 

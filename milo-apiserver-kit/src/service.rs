@@ -21,7 +21,7 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use milo_core::{
-    authorization::{Authorizer, Decision},
+    authorization::Decision,
     identity::{SYSTEM_UNAUTHENTICATED, UserInfo},
     key::GroupResource,
     request::{RequestAttributes, ResourceAttributes, Verb},
@@ -32,20 +32,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     authn::{AuthenticationRequest, Union},
+    authorizers::Authorizers,
     body::Body,
     compress::compress,
     in_flight::InFlight,
+    kind::Connecting,
     listener::ConnectionInfo,
     media::{BodyType, Encoding},
     negotiate::{self, Accepted},
     paths,
-    registry::{Call, PatchType, Registry, Resource},
+    registry::{Call, Connection, PatchType, Registry, Resource, body_of},
     request::{
         Query, RequestInfo, body,
         info::{ResourceTarget, Target},
         path::RequestPath,
     },
-    respond,
+    respond, websocket,
 };
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -71,7 +73,7 @@ pub(crate) struct Inner {
     pub(crate) registry: Registry,
     pub(crate) resolver: Arc<dyn ScopeResolver>,
     pub(crate) authenticators: Union,
-    pub(crate) authorizers: Vec<Arc<dyn Authorizer>>,
+    pub(crate) authorizers: Authorizers,
     pub(crate) paths: paths::Paths,
     pub(crate) in_flight: InFlight,
     pub(crate) closing: CancellationToken,
@@ -160,8 +162,8 @@ impl Inner {
 
     async fn handle<B>(&self, parts: &Parts, body: B) -> Result<Response<Body>, StatusError>
     where
-        B: HttpBody<Data = Bytes> + Send + Unpin,
-        B::Error: fmt::Display,
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: fmt::Display + Send,
     {
         let path = RequestPath::parse(parts.uri.path())?;
         let query = Query::parse(parts.uri.query());
@@ -169,7 +171,8 @@ impl Inner {
         let user = self.authenticate(parts).await?;
         let scope = self.resolve(&path).await?;
         let attributes = attributes(&info, &path, user, scope);
-        let _place = match self.in_flight.enter(&attributes) {
+        let long_running = self.connecting(&info).is_some_and(|found| found.options.long_running);
+        let _place = match self.in_flight.enter(&attributes, long_running) {
             Ok(place) => place,
             Err(too_many) => return Ok(too_many.response()),
         };
@@ -190,7 +193,8 @@ impl Inner {
         }
         let connection = parts.extensions.get::<ConnectionInfo>();
         let peer = connection.and_then(|connection| connection.peer.as_deref());
-        let request = AuthenticationRequest::new(&parts.headers, peer);
+        let headers = websocket::with_bearer(&parts.headers)?;
+        let request = AuthenticationRequest::new(&headers, peer);
         match self.authenticators.identify(&request).await {
             Ok(Some(user)) => Ok(user),
             // Anonymous access is off, but for what everybody may ask: whether we are well.
@@ -218,13 +222,21 @@ impl Inner {
         body: B,
     ) -> Result<Response<Body>, StatusError>
     where
-        B: HttpBody<Data = Bytes> + Send + Unpin,
-        B::Error: fmt::Display,
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: fmt::Display + Send,
     {
         let found = self.registry.find(target.group, target.version, target.resource);
-        let resource = found.filter(|_| !target.overlong).ok_or_else(StatusError::no_route)?;
+        let resource = found.ok_or_else(StatusError::no_route)?;
+        if let Some(connecting) = resource.connecting(target.subresource) {
+            let mut call = Call::new(parts, query, named, attributes, &self.authorizers);
+            let request = (parts, body_of(body));
+            return self.connect(&mut call, resource, connecting, target, request).await;
+        }
+        if !target.more.is_empty() {
+            return Err(StatusError::no_route());
+        }
         let place = resource.place(&attributes.scope).ok_or_else(StatusError::no_route)?;
-        check_route(resource, target, attributes)?;
+        check_route(resource, target, &attributes.verb)?;
         if attributes.verb == Verb::Patch {
             PatchType::of(&parts.headers)?;
         }
@@ -235,18 +247,11 @@ impl Inner {
             return Err(StatusError::bad_request(text));
         }
         // The name in a selector is for authorization; here the selector speaks for itself.
-        let mut call = Call {
-            attributes,
-            target: named,
-            query,
-            headers: &parts.headers,
-            form,
-            encoding,
-            authorizers: &self.authorizers,
-            warnings: Vec::new(),
-        };
+        let mut call = Call::new(parts, query, named, attributes, &self.authorizers);
+        (call.form, call.encoding) = (form, encoding);
         if watch {
-            return resource.watch(&call, &place, self.closing.clone());
+            let watch = resource.watch(&call, &place, self.closing.clone()).await?;
+            return websocket::accept(parts, watch);
         }
         resource.check_form(&call)?;
         let limit = time_limit(query, &attributes.verb)?;
@@ -275,45 +280,83 @@ impl Inner {
                 _ => Err(not_allowed(resource, &attributes.verb)),
             }
         };
-        let answered = tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            let text = match attributes.verb.is_write() && limit == WRITE_TIMEOUT {
-                true => {
-                    "request did not complete within requested timeout - context deadline exceeded"
-                }
-                false => "request did not complete within the allotted timeout",
-            };
-            Err(StatusError::timeout(text, Duration::ZERO))
-        });
+        let answered = within(limit, &attributes.verb, work).await;
         let mut response =
             answered.unwrap_or_else(|error| respond::error(&error, error_encoding(parts)));
         respond::add_warnings(&mut response, &call.warnings);
         Ok(response)
     }
-}
 
-/// Asks the authorizers in order: 403 unless one allows.
-pub(crate) async fn authorize(
-    authorizers: &[Arc<dyn Authorizer>],
-    attributes: &RequestAttributes,
-) -> Result<(), StatusError> {
-    let mut reason = String::new();
-    for authorizer in authorizers {
-        match authorizer.authorize(attributes).await {
-            Ok(Decision::Allow) => return Ok(()),
-            Ok(Decision::NoOpinion(text)) => {
-                if reason.is_empty() {
-                    reason = text;
-                }
-            }
-            Ok(Decision::Deny(text)) => return Err(forbidden(attributes, &text)),
-            Ok(_) => return Err(forbidden(attributes, "")),
-            Err(error) => {
-                tracing::error!(%error, "authorization failed; the request is refused");
-                return Err(StatusError::internal("the request could not be authorized"));
-            }
+    /// The subresource that answers HTTP itself, if one is asked for.
+    fn connecting(&self, info: &RequestInfo<'_>) -> Option<&Connecting> {
+        let Target::Resource(target) = &info.target else { return None };
+        let resource = self.registry.find(target.group, target.version, target.resource)?;
+        resource.connecting(target.subresource)
+    }
+
+    async fn connect(
+        &self,
+        call: &mut Call<'_>,
+        resource: &Resource,
+        connecting: &Connecting,
+        target: &ResourceTarget<'_>,
+        (parts, body): (&Parts, Body),
+    ) -> Result<Response<Body>, StatusError> {
+        let place = resource.place(&call.attributes.scope).ok_or_else(StatusError::no_route)?;
+        check_place(resource, target, &call.attributes.verb)?;
+        let options = &connecting.options;
+        if target.is_watch_path || !(options.paths || target.more.is_empty()) {
+            return Err(StatusError::no_route());
+        }
+        let verb = &call.attributes.verb;
+        if !options.answers(&parts.method) {
+            return Err(not_allowed(resource, verb));
+        }
+        let limit = match options.long_running {
+            true => None,
+            false => Some(time_limit(call.query, verb)?),
+        };
+        let (path, closing) = (target.path_below(parts.uri.path()), self.closing.clone());
+        let connection = Connection { path, parts, body, limit, closing };
+        let connected = resource.connect(call, &place, connecting, connection);
+        match limit {
+            Some(limit) => within(limit, verb, connected).await,
+            None => connected.await,
         }
     }
-    Err(forbidden(attributes, &reason))
+}
+
+/// What an answer is, unless it takes too long.
+async fn within(
+    limit: Duration,
+    verb: &Verb,
+    work: impl Future<Output = Result<Response<Body>, StatusError>>,
+) -> Result<Response<Body>, StatusError> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let text = match verb.is_write() && limit == WRITE_TIMEOUT {
+            true => "request did not complete within requested timeout - context deadline exceeded",
+            false => "request did not complete within the allotted timeout",
+        };
+        Err(StatusError::timeout(text, Duration::ZERO))
+    })
+}
+
+/// Asks the authorizers: 403 unless they allow.
+pub(crate) async fn authorize(
+    authorizers: &Authorizers,
+    attributes: &RequestAttributes,
+) -> Result<(), StatusError> {
+    match authorizers.decide(attributes).await {
+        Ok(Decision::Allow) => Ok(()),
+        Ok(Decision::Deny(reason) | Decision::NoOpinion(reason)) => {
+            Err(forbidden(attributes, &reason))
+        }
+        Ok(_) => Err(forbidden(attributes, "")),
+        Err(error) => {
+            tracing::error!(%error, "authorization failed; the request is refused");
+            Err(StatusError::internal("the request could not be authorized"))
+        }
+    }
 }
 
 /// How the reader of an answer wants to be told of an error.
@@ -367,41 +410,48 @@ fn attributes(
 fn check_route(
     resource: &Resource,
     target: &ResourceTarget<'_>,
-    attributes: &RequestAttributes,
+    verb: &Verb,
 ) -> Result<(), StatusError> {
-    let definition = resource.definition();
-    let status = match target.subresource {
-        "" => false,
-        "status" if definition.has_status() => true,
-        _ => return Err(StatusError::no_route()),
+    let served = resource.served();
+    let verbs = match target.subresource {
+        "" => served.verbs(),
+        name => served.subresource(name).ok_or_else(StatusError::no_route)?.verbs(),
     };
-    let namespaced = definition.is_namespaced();
+    check_place(resource, target, verb)?;
     let named = !target.name.is_empty();
+    let fits = match verb {
+        Verb::Create => !named || !target.subresource.is_empty(),
+        Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => named,
+        // One object is watched by a selector, or by the old path.
+        Verb::Watch => target.subresource.is_empty() && (!named || target.is_watch_path),
+        Verb::List | Verb::DeleteCollection => !named,
+        _ => false,
+    };
+    if fits && verbs.contains(verb) { Ok(()) } else { Err(not_allowed(resource, verb)) }
+}
+
+/// Whether what is named can be where it is named.
+fn check_place(
+    resource: &Resource,
+    target: &ResourceTarget<'_>,
+    verb: &Verb,
+) -> Result<(), StatusError> {
+    let namespaced = resource.definition().is_namespaced();
     // `/api/v1/namespaces/x` names the namespace itself: it is its own namespace.
     let itself = target.resource == "namespaces" && target.namespace == target.name;
-    if !namespaced && !target.namespace.is_empty() && !itself {
-        return Err(StatusError::no_route());
-    }
-    if status && !named {
-        return Err(StatusError::no_route());
-    }
     if namespaced && target.namespace.is_empty() {
-        if named {
+        if !target.name.is_empty() {
             return Err(StatusError::no_route());
         }
         // Across namespaces one can only look.
-        if !matches!(attributes.verb, Verb::List | Verb::Watch) {
-            return Err(not_allowed(resource, &attributes.verb));
+        if !matches!(verb, Verb::List | Verb::Watch) {
+            return Err(not_allowed(resource, verb));
         }
     }
-    let allowed = match attributes.verb {
-        Verb::Create => !named,
-        Verb::Get | Verb::Update | Verb::Patch => named,
-        Verb::Delete => named && !status,
-        Verb::List | Verb::Watch | Verb::DeleteCollection => !named,
-        _ => false,
-    };
-    if allowed { Ok(()) } else { Err(not_allowed(resource, &attributes.verb)) }
+    if !namespaced && !target.namespace.is_empty() && !itself {
+        return Err(StatusError::no_route());
+    }
+    Ok(())
 }
 
 fn not_allowed(resource: &Resource, verb: &Verb) -> StatusError {

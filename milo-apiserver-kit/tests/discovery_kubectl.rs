@@ -1,11 +1,12 @@
 //! Real clients against the rendered documents: a plain HTTP server on loopback serves discovery,
-//! the version and OpenAPI, and nothing else.
+//! the version and OpenAPI, and nothing else. What kubectl does with them when it writes is tried
+//! against a whole server.
 //!
 //! Needs `kubectl` for one half of the tests, which are skipped without it.
 
 #![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
 
-use std::sync::Arc;
+use std::{process::Output, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -20,7 +21,8 @@ use kube::{
 use milo_apiserver_kit::{
     discovery::{Discovery, ServedResource},
     document::Document,
-    openapi::v3::{OpenApi, ROOT},
+    openapi::{OpenApi, V3},
+    testing::TestServer,
     version,
 };
 use milo_core::{definition::ResourceDefinition, status::StatusError};
@@ -102,10 +104,10 @@ impl Documents {
     fn respond(&self, path: &str, query: Option<&str>, headers: &HeaderMap) -> Response<Bytes> {
         let answer = match path {
             "/version" => Ok(self.version.respond(headers)),
-            path if path.starts_with(ROOT) => self.openapi.respond(path, query, headers),
             path => self
                 .discovery
                 .respond(path, headers)
+                .or_else(|| self.openapi.respond(path, query, headers))
                 .unwrap_or_else(|| Err(StatusError::no_route())),
         };
         answer.unwrap_or_else(|error| failure(&error))
@@ -136,7 +138,7 @@ impl Site {
             return self.root.respond(path, query, headers);
         };
         let response = self.root.respond(path, query, headers);
-        if path != ROOT {
+        if path != V3 {
             return response;
         }
         let index = String::from_utf8(response.body().to_vec()).unwrap();
@@ -176,42 +178,67 @@ async fn serve() -> String {
 struct Kubectl {
     server: String,
     home: TempDir,
+    kubeconfig: Option<String>,
+    whole: Option<TestServer>,
 }
 
 impl Kubectl {
     /// Starts a server. None, with a note, when there is no kubectl; with
     /// `MILO_TEST_REQUIRE=all` that is a failure.
     async fn start() -> Option<Self> {
+        if Self::is_installed().await { Some(Self::new(serve().await)) } else { None }
+    }
+
+    /// The same with a whole server, which stores widgets.
+    async fn start_whole() -> Option<Self> {
+        if !Self::is_installed().await {
+            return None;
+        }
+        let whole = TestServer::start(|server| server.kind::<Widget>()).await.unwrap();
+        let mut kubectl = Self::new(whole.url());
+        kubectl.kubeconfig = Some(kubectl.file("kubeconfig", &whole.kubeconfig().unwrap()));
+        kubectl.whole = Some(whole);
+        Some(kubectl)
+    }
+
+    fn new(server: String) -> Self {
+        Self { server, home: TempDir::new().unwrap(), kubeconfig: None, whole: None }
+    }
+
+    async fn is_installed() -> bool {
         let found = Command::new("kubectl").args(["version", "--client"]).output().await;
         if found.is_ok_and(|output| output.status.success()) {
-            return Some(Self { server: serve().await, home: TempDir::new().unwrap() });
+            return true;
         }
         let required = std::env::var("MILO_TEST_REQUIRE").is_ok_and(|value| value == "all");
         assert!(!required, "kubectl not found, and MILO_TEST_REQUIRE=all");
         println!("skipped: kubectl not found");
-        None
+        false
     }
 
     /// The same server below a prefix, with nothing cached.
     fn below(&self, prefix: &str) -> Self {
-        Self { server: format!("{}{prefix}", self.server), home: TempDir::new().unwrap() }
+        Self::new(format!("{}{prefix}", self.server))
     }
 
     /// What kubectl prints, when it succeeds and has nothing to complain about.
     async fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::new("kubectl")
-            .arg(format!("--server={}", self.server))
-            .args(arguments)
-            .env("HOME", self.home.path())
-            .env_remove("KUBECONFIG")
-            .env_remove("KUBECACHEDIR")
-            .output()
-            .await
-            .unwrap();
+        let output = self.call(arguments).await;
         let complaints = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kubectl {arguments:?}: {complaints}");
         assert_eq!(complaints, "", "kubectl {arguments:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// All that comes of a call.
+    async fn call(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new("kubectl");
+        match &self.kubeconfig {
+            Some(kubeconfig) => command.env("KUBECONFIG", kubeconfig),
+            None => command.env_remove("KUBECONFIG").arg(format!("--server={}", self.server)),
+        };
+        command.args(arguments).env("HOME", self.home.path()).env_remove("KUBECACHEDIR");
+        command.output().await.unwrap()
     }
 
     fn file(&self, name: &str, content: &str) -> String {
@@ -219,6 +246,13 @@ impl Kubectl {
         std::fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     }
+}
+
+/// Whether kubectl told, at `-v=6`, that it got what it asked for there. Every minor version has
+/// its own way of telling.
+fn got(output: &Output, method: &str, path: &str) -> bool {
+    let told = String::from_utf8_lossy(&output.stderr);
+    told.lines().any(|line| [method, path, "200 OK"].iter().all(|part| line.contains(part)))
 }
 
 /// A table without its spacing.
@@ -268,6 +302,66 @@ async fn kubectl_explains_the_kinds() {
     assert!(colour.contains("Its colour."), "{colour}");
     let namespace = kubectl.run(&["explain", "namespaces.spec"]).await;
     assert!(namespace.contains("finalizers\t<[]string>"), "{namespace}");
+}
+
+#[tokio::test]
+async fn kubectl_explains_by_version_2_in_protobuf() {
+    let Some(kubectl) = Kubectl::start().await else { return };
+    let explain = async |path: &str| {
+        kubectl.run(&["explain", path, "--output=plaintext-openapiv2", "--recursive"]).await
+    };
+    let widget = explain("widget").await;
+    for expected in [
+        "KIND:     Widget\nVERSION:  demo.example.com/v1\n",
+        "ownerReferences\t<[]Object>",
+        "size\t<integer>",
+    ] {
+        assert!(widget.contains(expected), "{expected} in {widget}");
+    }
+    let size = explain("widget.spec.size").await;
+    assert!(size.contains("FIELD:    size <integer>"), "{size}");
+    assert!(size.contains("How large the widget is, in millimetres."), "{size}");
+    let finalizers = explain("namespaces.spec.finalizers").await;
+    assert!(finalizers.contains("finalizers <[]string>"), "{finalizers}");
+}
+
+#[tokio::test]
+async fn kubectl_applies_and_compares_with_version_2_at_hand() {
+    let Some(kubectl) = Kubectl::start_whole().await else { return };
+    let manifest = |size: u32| {
+        let text = format!(
+            "apiVersion: demo.example.com/v1\nkind: Widget\n\
+             metadata: {{name: w, namespace: somewhere}}\nspec: {{size: {size}}}\n"
+        );
+        kubectl.file("widget.yaml", &text)
+    };
+    let created = kubectl.run(&["apply", "-f", &manifest(1)]).await;
+    assert_eq!(created, "widget.demo.example.com/w created\n");
+    assert_eq!(
+        kubectl.run(&["apply", "-f", &manifest(1)]).await,
+        "widget.demo.example.com/w unchanged\n"
+    );
+    let output = kubectl.call(&["diff", "-v=6", "-f", &manifest(2)]).await;
+    let difference = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(difference.contains("-  size: 1\n+  size: 2\n"), "{difference}");
+    assert!(got(&output, "GET", "/openapi/v2"), "{output:?}");
+    assert!(got(&output, "PATCH", "/widgets/w?dryRun=All"), "{output:?}");
+
+    let output = kubectl.call(&["apply", "-v=6", "-f", &manifest(2)]).await;
+    let applied = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(applied, "widget.demo.example.com/w configured\n");
+    assert!(got(&output, "GET", "/openapi/v2"), "{output:?}");
+    assert!(got(&output, "PATCH", "/widgets/w?"), "{output:?}");
+    // A field that the schema does not know is found before or by the server.
+    let wrong = kubectl.file(
+        "wrong.yaml",
+        "apiVersion: demo.example.com/v1\nkind: Widget\n\
+         metadata: {name: w, namespace: somewhere}\nspec: {size: 1, colour: red}\n",
+    );
+    let refused = kubectl.call(&["apply", "-f", &wrong]).await;
+    let complaint = String::from_utf8_lossy(&refused.stderr);
+    assert!(complaint.contains("unknown field \"spec.colour\""), "{complaint}");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use kube::{
     runtime::{
         Controller,
         controller::Action,
-        finalizer::{Event as Step, finalizer},
+        finalizer::{self, Event as Step, finalizer},
         reflector,
         wait::{await_condition, conditions as wait_for},
         watcher::{self, Event, watcher},
@@ -172,6 +172,55 @@ async fn the_finalizer_helper_cleans_up() {
     step().await;
     assert_eq!(*seen.lock(), ["apply", "cleanup"]);
     assert_eq!(api.get_opt("a").await.unwrap(), None);
+}
+
+/// Puts a finalizer on what it sees and notes what it cleans up.
+async fn keep_track(
+    object: Arc<Organization>,
+    context: Arc<(Api<Organization>, parking_lot::Mutex<Vec<String>>)>,
+) -> Result<Action, finalizer::Error<std::io::Error>> {
+    let cleaned = &context.1;
+    let step = |step: Step<Organization>| async move {
+        if let Step::Cleanup(object) = step {
+            cleaned.lock().push(object.name_any());
+        }
+        Ok(Action::await_change())
+    };
+    finalizer(&context.0, "example.com/tracked", object, step).await
+}
+
+#[tokio::test]
+async fn a_controller_with_a_finalizer_cleans_up_once() {
+    let (_server, api) = start().await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let context = Arc::new((api.clone(), parking_lot::Mutex::new(Vec::new())));
+    let controller = Controller::new(api.clone(), watcher::Config::default().streaming_lists())
+        .graceful_shutdown_on(async {
+            let _ = stopped.await;
+        })
+        .run(keep_track, |_, _, _| Action::requeue(Duration::from_millis(10)), context.clone());
+    let running = tokio::spawn(controller.for_each(|result| {
+        assert!(result.is_ok(), "{result:?}");
+        ready(())
+    }));
+    let names = ["a", "b", "c"];
+    for name in names {
+        create(&api, name).await;
+    }
+    for name in names {
+        let tracked = |object: Option<&Organization>| {
+            object.is_some_and(|object| !object.finalizers().is_empty())
+        };
+        let object = soon(await_condition(api.clone(), name, tracked)).await.unwrap().unwrap();
+        let uid = object.uid().unwrap();
+        let deleted = api.delete(name, &DeleteParams::default()).await.unwrap().left();
+        assert!(deleted.is_some(), "the finalizer holds it");
+        soon(await_condition(api.clone(), name, wait_for::is_deleted(&uid))).await.unwrap();
+        assert_eq!(api.get_opt(name).await.unwrap(), None);
+    }
+    stop.send(()).unwrap();
+    soon(running).await.unwrap();
+    assert_eq!(*context.1.lock(), names);
 }
 
 /// Says that an organization is ready, every time: what does not change must not be an event.

@@ -27,6 +27,13 @@ pub enum Operation {
     Update,
     /// The object is removed, or marked for removal.
     Delete,
+    /// A subresource that answers HTTP itself is reached. Steps only [`validate`] it, and nothing is
+    /// written. What they are shown is no object of the kind but a `ConnectOptions`: the name and
+    /// namespace of the object, and the `method`, `path` and `query` of the request. Which
+    /// subresource it is, the [attributes](AdmissionRequest::attributes) say.
+    ///
+    /// [`validate`]: Admission::validate
+    Connect,
 }
 
 /// A stored object, read by [`ObjectReader`].

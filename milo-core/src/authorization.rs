@@ -3,9 +3,14 @@
 use async_trait::async_trait;
 
 use crate::{
-    identity::{SYSTEM_AUTHENTICATED, SYSTEM_MASTERS},
-    request::RequestAttributes,
+    identity::{SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, UserInfo},
+    request::{RequestAttributes, ResourceAttributes, Verb},
+    scope::Scope,
 };
+
+mod rules;
+
+pub use rules::{PathRule, ResourceRule, Rules};
 
 /// An authorizer's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +42,19 @@ pub trait Authorizer: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// When the decision could not be made; the request is then refused with 500.
     async fn authorize(&self, request: &RequestAttributes) -> Result<Decision, AuthorizationError>;
+
+    /// What this authorizer allows to a caller in a namespace of a control plane: for people to
+    /// read, never to decide by. None when it can only decide case by case, which is the default.
+    async fn rules(&self, user: &UserInfo, scope: &Scope, namespace: &str) -> Option<Rules> {
+        let _ = (user, scope, namespace);
+        None
+    }
 }
 
-/// What every server grants: everything to `system:masters`, discovery to whoever authenticated,
-/// health to all. All else is left to the next authorizer.
+/// What every server grants: everything to `system:masters`; discovery, and to ask about oneself, to
+/// whoever authenticated; health to all. All else is left to the next authorizer.
 ///
-/// The discovery paths are those of the Kubernetes cluster role `system:discovery`.
+/// These are the rules of the Kubernetes cluster roles `system:discovery` and `system:basic-user`.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct SystemAuthorizer;
@@ -51,22 +63,59 @@ pub struct SystemAuthorizer;
 impl Authorizer for SystemAuthorizer {
     async fn authorize(&self, request: &RequestAttributes) -> Result<Decision, AuthorizationError> {
         let user = &request.user;
+        let authenticated = user.is_in(SYSTEM_AUTHENTICATED);
+        let reads = matches!(request.verb.as_str(), "get" | "head");
         let allowed = user.is_in(SYSTEM_MASTERS)
-            || (request.resource.is_none()
-                && matches!(request.verb.as_str(), "get" | "head")
-                && (is_health_path(&request.path)
-                    || (user.is_in(SYSTEM_AUTHENTICATED) && is_discovery_path(&request.path))));
+            || match &request.resource {
+                None if reads => {
+                    is_one_of(&HEALTH, &request.path)
+                        || (authenticated && is_one_of(&DISCOVERY, &request.path))
+                }
+                None => false,
+                Some(target) => {
+                    authenticated && request.verb == Verb::Create && is_self_review(target)
+                }
+            };
         Ok(if allowed { Decision::Allow } else { Decision::NoOpinion(String::new()) })
+    }
+
+    async fn rules(&self, user: &UserInfo, _: &Scope, _: &str) -> Option<Rules> {
+        if user.is_in(SYSTEM_MASTERS) {
+            let everything = ResourceRule::new(["*"], ["*"], ["*"]);
+            return Some(Rules::new([everything], [PathRule::new(["*"], ["*"])]));
+        }
+        let health = PathRule::new(["get", "head"], HEALTH);
+        if !user.is_in(SYSTEM_AUTHENTICATED) {
+            return Some(Rules::new([], [health]));
+        }
+        let reviews = SELF_REVIEWS
+            .map(|(group, resource)| ResourceRule::new(["create"], [group], [resource]));
+        Some(Rules::new(reviews, [health, PathRule::new(["get", "head"], DISCOVERY)]))
     }
 }
 
-fn is_health_path(path: &str) -> bool {
-    matches!(path, "/healthz" | "/livez" | "/readyz")
+/// Paths; a star at the end stands for whatever follows.
+const HEALTH: [&str; 3] = ["/healthz", "/livez", "/readyz"];
+const DISCOVERY: [&str; 8] =
+    ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/"];
+
+/// Groups and resources by which callers ask about themselves.
+const SELF_REVIEWS: [(&str, &str); 3] = [
+    ("authentication.k8s.io", "selfsubjectreviews"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+];
+
+fn is_one_of(paths: &[&str], path: &str) -> bool {
+    paths.iter().any(|known| match known.strip_suffix('*') {
+        Some(prefix) => path.starts_with(prefix),
+        None => path == *known,
+    })
 }
 
-fn is_discovery_path(path: &str) -> bool {
-    matches!(path, "/api" | "/apis" | "/openapi" | "/version" | "/version/")
-        || ["/api/", "/apis/", "/openapi/"].iter().any(|prefix| path.starts_with(prefix))
+fn is_self_review(target: &ResourceAttributes) -> bool {
+    let named = (target.resource.group(), target.resource.resource());
+    SELF_REVIEWS.contains(&named) && target.subresource.is_empty()
 }
 
 #[cfg(test)]
@@ -74,7 +123,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{identity::UserInfo, request::Verb, scope::Scope};
+    use crate::key::GroupResource;
 
     fn request(user: UserInfo, path: &str) -> RequestAttributes {
         RequestAttributes {
@@ -99,5 +148,44 @@ mod tests {
         assert!(decide(alice.clone(), "/apis").await);
         assert!(!decide(alice.clone(), "/metrics").await);
         assert!(decide(alice.with_group(SYSTEM_MASTERS), "/metrics").await);
+    }
+
+    #[tokio::test]
+    async fn everybody_may_ask_about_oneself() {
+        let decide = async |user: &UserInfo, verb: &str, resource: &str, subresource: &str| {
+            let target = ResourceAttributes {
+                resource: GroupResource::new("authorization.k8s.io", resource),
+                version: "v1".into(),
+                subresource: subresource.into(),
+                namespace: String::new(),
+                name: String::new(),
+            };
+            let request = RequestAttributes {
+                verb: Verb::of_resource(verb),
+                resource: Some(target),
+                ..request(user.clone(), "")
+            };
+            SystemAuthorizer.authorize(&request).await.unwrap() == Decision::Allow
+        };
+        let alice = UserInfo::new("alice").with_group(SYSTEM_AUTHENTICATED);
+        assert!(decide(&alice, "create", "selfsubjectaccessreviews", "").await);
+        assert!(decide(&alice, "create", "selfsubjectrulesreviews", "").await);
+        assert!(!decide(&alice, "create", "selfsubjectaccessreviews", "status").await);
+        assert!(!decide(&alice, "get", "selfsubjectaccessreviews", "").await);
+        assert!(!decide(&alice, "create", "subjectaccessreviews", "").await);
+        assert!(!decide(&UserInfo::new("x"), "create", "selfsubjectaccessreviews", "").await);
+    }
+
+    #[tokio::test]
+    async fn the_rules_say_what_is_decided() {
+        let rules = async |user: &UserInfo| {
+            SystemAuthorizer.rules(user, &Scope::Platform, "default").await.unwrap()
+        };
+        let alice = UserInfo::new("alice").with_group(SYSTEM_AUTHENTICATED);
+        assert_eq!(rules(&UserInfo::new("x")).await.resources(), []);
+        assert_eq!(rules(&alice).await.resources().len(), 3);
+        let masters = rules(&alice.with_group(SYSTEM_MASTERS)).await;
+        assert_eq!(masters.resources(), [ResourceRule::new(["*"], ["*"], ["*"])]);
+        assert!(!masters.is_incomplete());
     }
 }

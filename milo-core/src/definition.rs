@@ -48,6 +48,8 @@ pub struct ResourceDefinition {
     categories: Vec<String>,
     namespaced: bool,
     home: ScopeKind,
+    /// Whether every control plane has objects of its own, whatever its kind.
+    everywhere: bool,
     views: Vec<(ScopeKind, View)>,
     head: Head,
     status: bool,
@@ -115,6 +117,7 @@ impl ResourceDefinition {
             categories: names.categories.clone().unwrap_or_default(),
             namespaced: spec.scope == "Namespaced",
             home: ScopeKind::Platform,
+            everywhere: false,
             views: Vec::new(),
             status: has_status,
             columns: vec![Column::age()],
@@ -174,6 +177,7 @@ impl ResourceDefinition {
             categories: Vec::new(),
             namespaced: TypeId::of::<K::Scope>() == TypeId::of::<NamespaceResourceScope>(),
             home: ScopeKind::Platform,
+            everywhere: false,
             views: Vec::new(),
             status: document.pointer("/properties/status").is_some(),
             columns: vec![Column::age()],
@@ -192,6 +196,15 @@ impl ResourceDefinition {
     pub fn living_in(mut self, home: ScopeKind) -> Self {
         self.home = home;
         self.views.retain(|(from, _)| *from != home);
+        self
+    }
+
+    /// Has every control plane, whatever its kind, serve the kind with objects of its own: as
+    /// reviews of what a caller may do there.
+    #[must_use]
+    pub fn living_everywhere(mut self) -> Self {
+        self.everywhere = true;
+        self.views.clear();
         self
     }
 
@@ -319,7 +332,7 @@ impl ResourceDefinition {
         self.namespaced
     }
 
-    /// The kind of control plane that the objects live in.
+    /// The kind of control plane that the objects live in; see also [`lives_in`](Self::lives_in).
     #[must_use]
     pub fn home(&self) -> ScopeKind {
         self.home
@@ -331,10 +344,21 @@ impl ResourceDefinition {
         self.views.iter().find(|(kind, _)| *kind == from).map(|(_, view)| view)
     }
 
+    /// All the ways in which the objects are seen from elsewhere.
+    pub fn views(&self) -> impl Iterator<Item = (ScopeKind, &View)> {
+        self.views.iter().map(|(from, view)| (*from, view))
+    }
+
+    /// Whether control planes of this kind have objects of their own.
+    #[must_use]
+    pub fn lives_in(&self, scope: ScopeKind) -> bool {
+        self.everywhere || scope == self.home
+    }
+
     /// Whether the kind exists in control planes of this kind, at home or as a view.
     #[must_use]
     pub fn is_served_in(&self, scope: ScopeKind) -> bool {
-        scope == self.home || self.view(scope).is_some()
+        self.lives_in(scope) || self.view(scope).is_some()
     }
 
     /// How the stored bytes of every object of the kind begin.

@@ -29,6 +29,15 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// The verb for resources that this word is.
+    #[must_use]
+    pub fn of_resource(word: &str) -> Self {
+        use Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
+        let known = [Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch];
+        let found = known.into_iter().find(|verb| verb.as_str() == word);
+        found.unwrap_or_else(|| Self::Other(word.to_owned()))
+    }
+
     /// The word, as in RBAC rules and error messages.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use milo_core::{
-    definition::ResourceDefinition,
+    definition::{ResourceDefinition, View},
     key::Key,
     object::{Encoded, Object},
     storage::{Record, Revision},
@@ -100,18 +100,22 @@ impl Cached {
         self.revision
     }
 
-    /// The served form at another revision: what a deletion shows.
-    pub(crate) fn body_at(&self, revision: Revision) -> Bytes {
-        self.encoded.at(revision)
+    pub(crate) fn write_to(&self, out: &mut BytesMut) {
+        self.write_at(self.revision, out);
     }
 
-    pub(crate) fn write_to(&self, out: &mut BytesMut) {
-        self.encoded.write_at(self.revision, out);
+    /// Writes the served form at another revision: what a deletion shows.
+    pub(super) fn write_at(&self, revision: Revision, out: &mut BytesMut) {
+        self.encoded.write_at(revision, out);
     }
 
     /// Length of the served form.
     pub(crate) fn len(&self) -> usize {
-        self.encoded.len_at(self.revision)
+        self.len_at(self.revision)
+    }
+
+    pub(super) fn len_at(&self, revision: Revision) -> usize {
+        self.encoded.len_at(revision)
     }
 
     /// Decodes the object, with its resource version.
@@ -127,6 +131,16 @@ impl Cached {
         (selection.labels.is_everything() || selection.labels.matches(|key| self.label(key)))
             && (selection.fields.is_everything()
                 || selection.fields.matches(|path| self.field(path, definition)))
+    }
+
+    /// The tenant that a view says the object belongs to: its name or UID.
+    pub(super) fn tenant(&self, view: &View, definition: &ResourceDefinition) -> Option<&str> {
+        let tenant = match view {
+            View::Label(key) | View::LabelUid(key) => self.label(key),
+            View::Field(path) => self.field(path, definition),
+            _ => None,
+        };
+        tenant.filter(|tenant| !tenant.is_empty())
     }
 
     fn label(&self, key: &str) -> Option<&str> {

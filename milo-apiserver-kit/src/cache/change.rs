@@ -4,7 +4,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use milo_core::{definition::ResourceDefinition, key::Key, storage::Revision};
 use parking_lot::Mutex;
 
-use super::{cached::Shared, filter::Filter};
+use super::{
+    cached::{Cached, Shared},
+    filter::Filter,
+};
 
 /// What a watcher is told of a change, depending on what it selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +34,18 @@ pub(crate) struct Change {
     current: Option<Shared>,
     previous: Option<Shared>,
     /// The lines of each event type that were asked for; none once they are not kept any more.
-    frames: Mutex<Option<[Option<Bytes>; 3]>>,
+    frames: Mutex<Frames>,
+}
+
+/// Encoded lines, in memory of their own: of the many changes that are remembered few have any.
+#[derive(Debug, Default)]
+enum Frames {
+    /// None was asked for yet.
+    #[default]
+    None,
+    Kept(Box<[Option<Bytes>; 3]>),
+    /// None is kept any more.
+    Forgotten,
 }
 
 impl Change {
@@ -40,7 +54,7 @@ impl Change {
         current: Option<Shared>,
         previous: Option<Shared>,
     ) -> Self {
-        Self { revision, current, previous, frames: Mutex::new(Some(Default::default())) }
+        Self { revision, current, previous, frames: Mutex::default() }
     }
 
     pub(crate) fn revision(&self) -> Revision {
@@ -69,6 +83,11 @@ impl Change {
         }
     }
 
+    /// The objects before and after.
+    pub(super) fn both(&self) -> (Option<&Shared>, Option<&Shared>) {
+        (self.previous.as_ref(), self.current.as_ref())
+    }
+
     /// The object that an event of this type carries: the old one for a deletion.
     pub(crate) fn object(&self, event: EventType) -> Option<&Shared> {
         match event {
@@ -86,9 +105,14 @@ impl Change {
     /// and shared by all watchers.
     pub(crate) fn frame(&self, event: EventType) -> Bytes {
         let mut frames = self.frames.lock();
-        match frames.as_mut() {
-            Some(kept) => kept[event as usize].get_or_insert_with(|| self.encode(event)).clone(),
-            None => {
+        if matches!(*frames, Frames::None) {
+            *frames = Frames::Kept(Box::default());
+        }
+        match &mut *frames {
+            Frames::Kept(kept) => {
+                kept[event as usize].get_or_insert_with(|| self.encode(event)).clone()
+            }
+            Frames::None | Frames::Forgotten => {
                 drop(frames);
                 self.encode(event)
             }
@@ -97,31 +121,47 @@ impl Change {
 
     /// From now on few will ask for lines, so that none are kept.
     pub(super) fn forget_frames(&self) {
-        *self.frames.lock() = None;
+        *self.frames.lock() = Frames::Forgotten;
     }
 
     #[cfg(test)]
     pub(super) fn keeps_frames(&self) -> bool {
-        self.frames.lock().is_some()
+        !matches!(*self.frames.lock(), Frames::Forgotten)
     }
 
     fn encode(&self, event: EventType) -> Bytes {
-        let body = self.object(event).map(|object| object.body_at(self.revision));
-        frame(event.as_str(), &body.unwrap_or_default())
+        let mut line = BytesMut::new();
+        if let Some(object) = self.object(event) {
+            object.write_frame(event, self.revision, &mut line);
+        }
+        line.freeze()
     }
 }
+
+impl Cached {
+    /// Writes the line of an event that shows this object at a revision: what it was, and, for a
+    /// deletion, when.
+    pub(crate) fn write_frame(&self, event: EventType, revision: Revision, out: &mut BytesMut) {
+        out.reserve(self.len_at(revision) + 40);
+        begin_frame(event.as_str(), out);
+        self.write_at(revision, out);
+        out.put_slice(END);
+    }
+}
+
+const END: &[u8] = b"}\n";
 
 /// `{"type":T,"object":O}` and a newline.
 pub(crate) fn frame(event: &str, object: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(object.len() + 40);
-    write_frame(event, object, &mut out);
+    begin_frame(event, &mut out);
+    out.put_slice(object);
+    out.put_slice(END);
     out.freeze()
 }
 
-fn write_frame(event: &str, object: &[u8], out: &mut BytesMut) {
+fn begin_frame(event: &str, out: &mut BytesMut) {
     out.put_slice(b"{\"type\":\"");
     out.put_slice(event.as_bytes());
     out.put_slice(b"\",\"object\":");
-    out.put_slice(object);
-    out.put_slice(b"}\n");
 }

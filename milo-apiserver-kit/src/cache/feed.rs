@@ -1,20 +1,20 @@
 //! The task that keeps a cache in step with the storage.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use milo_core::storage::{Event, ListOptions, Revision, Watch, WatchBatch, WatchError};
+use tokio::time::Instant;
 
-use super::{Cache, CorruptObject, FeedError, cached::Cached};
+use super::{Cache, CorruptObject, FeedError, Progress, cached::Cached};
 
 /// How many records are read at once while a cache is filled.
 const PAGE: usize = 10_000;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);
-/// How often ranges that nobody watches any more are forgotten.
+/// How often ranges that nobody watches any more, and old changes, are forgotten.
 const TIDY: Duration = Duration::from_secs(30);
 
 impl Cache {
@@ -26,7 +26,7 @@ impl Cache {
 
     /// Builds the cache from a complete listing and starts to watch right after it.
     async fn rebuild(&self) -> Result<Watch, FeedError> {
-        let mut objects = BTreeMap::new();
+        let mut objects = Vec::new();
         let mut range = Some(self.range.clone());
         let mut at = None;
         while let Some(part) = range.take() {
@@ -44,19 +44,16 @@ impl Cache {
                 range = self.range.starting_at(start.into());
             }
             for record in page.records {
-                let key = record.key.clone();
                 match Cached::new(record, &self.definition) {
-                    Ok(object) => {
-                        objects.insert(key, Arc::new(object));
-                    }
+                    Ok(object) => objects.push(Arc::new(object)),
                     Err(error) => tracing::error!(%error, "left out of lists and watches"),
                 }
             }
         }
         let revision = at.unwrap_or(Revision::ZERO);
         let watch = self.storage.watch(&self.range, revision).await?;
-        self.state.write().reset(objects, revision);
-        self.progress.send_replace(revision);
+        self.state.write().reset(objects, revision, &self.definition);
+        self.progress.send_replace(Progress { revision, lost: None });
         Ok(watch)
     }
 
@@ -70,21 +67,54 @@ impl Cache {
             })
             .collect();
         let mut state = self.state.write();
+        let mut woken = state.waking();
         for (key, revision, current) in changes {
-            match current {
-                Ok(current) => state.apply(&key, revision, current.map(Arc::new)),
-                Err(error) => {
-                    tracing::error!(%error, "left out of lists and watches");
-                    state.apply(&key, revision, None);
-                }
-            }
+            let current = current.unwrap_or_else(|error| {
+                tracing::error!(%error, "left out of lists and watches");
+                None
+            });
+            let current = current.map(Arc::new);
+            state.apply(&key, revision, current, &self.definition, &mut woken);
         }
         state.revision = state.revision.max(batch.revision);
         drop(state);
+        // Waking a thousand watchers takes a while, and the first thing they do is to read here.
         self.progress.send_if_modified(|progress| {
-            let newer = batch.revision > *progress;
-            *progress = batch.revision.max(*progress);
+            let newer = batch.revision > progress.revision;
+            progress.revision = batch.revision.max(progress.revision);
             newer
+        });
+        woken.tell();
+    }
+
+    /// Goes on where we were; as an error, why that is not known any more. A storage that is away
+    /// is waited for.
+    async fn resume(&self) -> Result<Watch, WatchError> {
+        let mut retry = FIRST_RETRY;
+        loop {
+            let revision = self.state.read().revision;
+            match self.storage.watch(&self.range, revision).await {
+                Ok(watch) => {
+                    watch.request_progress();
+                    self.progress.send_modify(|progress| progress.lost = None);
+                    return Ok(watch);
+                }
+                Err(WatchError::Unavailable(error)) => {
+                    let resource = self.definition.group_resource();
+                    tracing::error!(%resource, %error, "watch cache waits for the storage");
+                    self.lose();
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(LAST_RETRY);
+        }
+    }
+
+    /// Nothing is heard from the storage any more.
+    fn lose(&self) {
+        self.progress.send_modify(|progress| {
+            progress.lost.get_or_insert_with(Instant::now);
         });
     }
 
@@ -111,6 +141,7 @@ async fn run(cache: Weak<Cache>) {
                 }
             }
             Err(error) => {
+                strong.lose();
                 drop(strong);
                 tracing::error!(%resource, %error, "watch cache cannot be filled; trying again");
                 tokio::time::sleep(retry).await;
@@ -134,20 +165,16 @@ async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
                 continue;
             }
             _ = tidy.tick() => {
-                strong.state.write().forget_idle_ranges();
+                strong.state.write().tidy();
                 continue;
             }
         };
         match next {
             Some(Ok(batch)) => strong.apply(batch),
-            // Cut off, or the connection is gone: go on where we were, if that is still known.
+            // Cut off, or the connection is gone.
             Some(Err(WatchError::Lagged | WatchError::Unavailable(_))) => {
-                let revision = strong.state.read().revision;
-                match strong.storage.watch(&strong.range, revision).await {
-                    Ok(resumed) => {
-                        watch = resumed;
-                        watch.request_progress();
-                    }
+                match strong.resume().await {
+                    Ok(resumed) => watch = resumed,
                     Err(error) => return Some(error.into()),
                 }
             }

@@ -8,6 +8,8 @@ mod cached;
 mod change;
 mod feed;
 mod filter;
+mod history;
+mod objects;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -17,16 +19,20 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use milo_core::{
     definition::ResourceDefinition,
-    key::{InvalidKey, KeyRange},
+    key::{InvalidKey, Key, KeyRange},
     status::StatusError,
-    storage::{ReadError, Revision, Storage},
+    storage::{ListOptions, ReadError, Revision, Storage},
 };
-use parking_lot::{RwLock, RwLockUpgradableReadGuard};
-use tokio::sync::{Notify, watch};
+use parking_lot::RwLock;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 pub(crate) use cached::{Cached, CorruptObject, Shared, encoded};
 pub(crate) use change::{Change, EventType, frame};
 pub(crate) use filter::Filter;
+pub(crate) use objects::Walk;
 pub(crate) use state::{Cursor, TooSlow};
 
 use crate::{errors, request::options::Freshness};
@@ -48,20 +54,28 @@ pub(crate) struct Cache {
     storage: Arc<dyn Storage>,
     range: KeyRange,
     state: RwLock<State>,
-    /// The revision that has been reached; zero until the first listing is complete.
-    progress: watch::Sender<Revision>,
+    progress: watch::Sender<Progress>,
     /// Wakes the feed to ask the storage how far it is.
     wanted: Notify,
 }
 
+/// How far a cache has come.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    /// The revision that has been reached; zero until the first listing is complete.
+    revision: Revision,
+    /// Since when nothing is heard from the storage: from the start until the first listing, and
+    /// whenever the storage is away.
+    lost: Option<Instant>,
+}
+
 /// Objects in key order, from one snapshot.
 pub(crate) struct Listing {
-    pub(crate) objects: Vec<Shared>,
+    pub(crate) objects: Walk,
     pub(crate) revision: Revision,
     /// Set when the range holds objects after the last one looked at: the key to go on after.
     pub(crate) next: Option<Bytes>,
-    /// How many objects of the range follow; only without a selection, and only if it is known at
-    /// little cost.
+    /// How many objects of the range follow; only without a selection.
     pub(crate) remaining: Option<u64>,
 }
 
@@ -82,7 +96,10 @@ impl Cache {
             storage,
             range,
             state: RwLock::default(),
-            progress: watch::Sender::new(Revision::ZERO),
+            progress: watch::Sender::new(Progress {
+                revision: Revision::ZERO,
+                lost: Some(Instant::now()),
+            }),
             wanted: Notify::new(),
         }))
     }
@@ -90,7 +107,8 @@ impl Cache {
     /// Waits until the cache is as fresh as asked.
     ///
     /// # Errors
-    /// 503 when the storage cannot say its revision, 504 when the revision is not reached in time.
+    /// 503 when the storage cannot say its revision, 429 when the cache has lost it, 504 when the
+    /// revision is not reached in time.
     pub(crate) async fn reach(&self, freshness: Freshness) -> Result<(), StatusError> {
         match freshness {
             Freshness::MostRecent => {
@@ -105,7 +123,7 @@ impl Cache {
     }
 
     async fn wait_for(&self, revision: Revision) -> Result<(), StatusError> {
-        let reached = |progress: &Revision| *progress >= revision && *progress > Revision::ZERO;
+        let reached = |progress: &Progress| progress.reached(revision);
         if reached(&self.progress.borrow()) {
             return Ok(());
         }
@@ -122,16 +140,17 @@ impl Cache {
             return Ok(());
         }
         let current = *self.progress.borrow();
-        if current == Revision::ZERO {
-            let text = "storage is (re)initializing";
-            return Err(StatusError::too_many_requests(text, Duration::from_secs(1)));
+        match current.lost {
+            Some(since) => Err(not_ready(since.elapsed())),
+            None => {
+                Err(StatusError::resource_version_too_large(revision.get(), current.revision.get()))
+            }
         }
-        Err(StatusError::resource_version_too_large(revision.get(), current.get()))
     }
 
     /// The revision that everything up to has been applied.
     pub(crate) fn revision(&self) -> Revision {
-        *self.progress.borrow()
+        self.progress.borrow().revision
     }
 
     /// Whether the first listing is complete.
@@ -139,103 +158,111 @@ impl Cache {
         self.revision() > Revision::ZERO
     }
 
+    /// Whether what is here follows the storage.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.progress.borrow().reached(Revision::ZERO)
+    }
+
     /// Waits until the first listing is complete.
     pub(crate) async fn filled(&self) {
         // The sender lives in this very cache, so waiting cannot fail.
-        let _ = self.progress.subscribe().wait_for(|revision| *revision > Revision::ZERO).await;
+        let filled = |progress: &Progress| progress.reached(Revision::ZERO);
+        let _ = self.progress.subscribe().wait_for(filled).await;
     }
 
     /// Up to `limit` objects of a range that `filter` lets through. Nothing is decoded. With
-    /// `exactly`, none when the cache does not show the state at that very revision.
+    /// `exactly`, none when the cache does not know the state at that very revision.
     pub(crate) async fn list(
         &self,
         range: &KeyRange,
-        whole: &KeyRange,
         filter: &Filter,
         limit: Option<usize>,
         exactly: Option<Revision>,
     ) -> Option<Listing> {
-        let everything = filter.is_everything();
-        let limit = limit.unwrap_or(usize::MAX);
-        let (objects, revision, total) = {
+        let (moment, revision) = {
             let state = self.state.read();
-            if exactly.is_some_and(|at| at < state.changed || state.revision < at) {
-                return None;
+            match exactly {
+                Some(at) => (state.at(range, filter.seen(), at)?, at),
+                None => (state.now(filter.seen()), state.revision),
             }
-            // One more tells whether the list goes on.
-            let wanted = if everything { limit.saturating_add(1) } else { usize::MAX };
-            // Later pages would have to count what precedes them.
-            let total = (everything && range == whole).then(|| state.count(whole));
-            (state.first(range, wanted), state.revision, total)
         };
-        let (objects, next) = self.select(objects, filter, limit).await;
-        let remaining = total
-            .filter(|_| next.is_some())
-            .map(|total| total.saturating_sub(objects.len() as u64));
+        if moment.is_past() && self.has_expired(range, revision).await {
+            return None;
+        }
+        let walk = moment.walk(range, filter.seen(), &self.definition);
+        let (objects, next, remaining) = self.select(walk, filter, limit).await;
         Some(Listing { objects, revision, next, remaining })
     }
 
-    /// The objects of a range that `filter` lets through, and a place right after them.
-    pub(crate) async fn join_with_state(
-        &self,
-        range: &KeyRange,
-        filter: &Filter,
-    ) -> (Vec<Shared>, Joined) {
-        let (objects, joined) = {
-            // Others may read meanwhile; nothing is written before the place is taken.
-            let state = self.state.upgradable_read();
-            let objects = state.first(range, usize::MAX);
-            let mut state = RwLockUpgradableReadGuard::upgrade(state);
-            let revision = state.revision;
-            (objects, Joined { cursor: state.cursor(range), revision })
-        };
-        let (objects, _) = self.select(objects, filter, usize::MAX).await;
-        (objects, joined)
+    /// Whether the storage has given a revision up. Clients are told so by every server alike,
+    /// whatever one of them happens to remember.
+    async fn has_expired(&self, range: &KeyRange, revision: Revision) -> bool {
+        let point = KeyRange::key(&Key::from_storage(range.start().clone()));
+        let options = ListOptions::default().limit(1).at(revision);
+        self.storage.list(&point, options).await.is_err()
     }
 
-    /// The first `limit` objects that `filter` lets through, and, if any come after them, the last
-    /// one's key. Not under the lock: selectors may be expensive.
+    /// The objects of a range as they are now, not all of which `filter` need let through, and a
+    /// place right after them.
+    pub(crate) fn join_with_state(&self, range: &KeyRange, filter: &Filter) -> (Walk, Joined) {
+        let (moment, joined) = {
+            let mut state = self.state.write();
+            let cursor = state.cursor(range, filter.seen());
+            (state.now(filter.seen()), Joined { cursor, revision: state.revision })
+        };
+        (moment.walk(range, filter.seen(), &self.definition), joined)
+    }
+
+    /// The first `limit` objects that `filter` lets through; if any come after them, the last
+    /// one's key; and how many those are, if that is known. Not under the lock: selectors may be
+    /// expensive.
     async fn select(
         &self,
-        mut objects: Vec<Shared>,
+        mut walk: Walk,
         filter: &Filter,
-        limit: usize,
-    ) -> (Vec<Shared>, Option<Bytes>) {
-        if filter.is_everything() {
-            let goes_on = objects.len() > limit;
-            objects.truncate(limit);
-            let next = objects.last().filter(|_| goes_on).map(|last| last.key().to_bytes());
-            return (objects, next);
+        limit: Option<usize>,
+    ) -> (Walk, Option<Bytes>, Option<u64>) {
+        let limit = limit.unwrap_or(usize::MAX);
+        // What a tenant sees is filed under it, so that only what was selected is to be looked at.
+        if filter.selects_all() {
+            let rest = walk.truncate(limit);
+            let next = walk.last_object().filter(|_| rest > 0).map(|last| last.key().to_bytes());
+            let remaining = next.is_some().then_some(rest as u64);
+            return (walk, next, remaining);
         }
-        let (mut found, mut next) = (Vec::<Shared>::new(), None);
-        for (looked, object) in objects.into_iter().enumerate() {
+        let mut found = Vec::<Shared>::new();
+        for (looked, object) in walk.enumerate() {
             if looked % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            // The rest is only let go of, which takes its time as well.
-            if next.is_some() || !filter.matches(&object, &self.definition) {
+            if !filter.matches(&object, &self.definition) {
                 continue;
             }
-            if found.len() < limit {
-                found.push(object);
-            } else {
+            if found.len() == limit {
                 // Only what can be seen tells that the list goes on: not whether others have more.
-                next = found.last().map(|last| last.key().to_bytes());
+                let next = found.last().map(|last| last.key().to_bytes());
+                return (Walk::over(found), next, None);
             }
+            found.push(object);
         }
-        (found, next)
+        (Walk::over(found), None, None)
     }
 
-    /// A place right after what is known of a range.
-    pub(crate) fn join_now(&self, range: &KeyRange) -> Joined {
+    /// A place right after what is known of what `filter` can see of a range.
+    pub(crate) fn join_now(&self, range: &KeyRange, filter: &Filter) -> Joined {
         let mut state = self.state.write();
-        Joined { cursor: state.cursor(range), revision: state.revision }
+        Joined { cursor: state.cursor(range, filter.seen()), revision: state.revision }
     }
 
-    /// A place after what happened in a range up to `revision`; none when what came then is older
-    /// than what is kept here.
-    pub(crate) fn join_after(&self, range: &KeyRange, revision: Revision) -> Option<Cursor> {
-        self.state.write().cursor_after(range, revision)
+    /// A place after what happened up to `revision` to what `filter` can see of a range; none when
+    /// what came then is older than what is kept here.
+    pub(crate) fn join_after(
+        &self,
+        range: &KeyRange,
+        filter: &Filter,
+        revision: Revision,
+    ) -> Option<Cursor> {
+        self.state.write().cursor_after(range, filter.seen(), revision)
     }
 
     /// Some of what a watcher has not seen yet, oldest first.
@@ -252,6 +279,19 @@ impl Cache {
     pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
     }
+}
+
+impl Progress {
+    fn reached(&self, revision: Revision) -> bool {
+        self.lost.is_none() && self.revision >= revision
+    }
+}
+
+/// The longer the storage has been away, the later clients should come back.
+fn not_ready(downtime: Duration) -> StatusError {
+    let wait = (0.06 * downtime.as_secs_f64()).exp().clamp(1.0, 30.0);
+    let wait = Duration::from_secs(wait as u64);
+    StatusError::too_many_requests("storage is (re)initializing", wait)
 }
 
 /// A cache that could not be fed for now.

@@ -1,26 +1,23 @@
 //! The state behind a cache: current objects, recent changes, and who waits for which of them.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    ops,
-    sync::Arc,
-};
+use std::{collections::HashMap, ops, sync::Arc};
 
 use bytes::Bytes;
 use milo_core::{
+    definition::ResourceDefinition,
     key::{Key, KeyRange},
     storage::Revision,
 };
 use tokio::sync::watch;
 
-use super::{cached::Shared, change::Change};
+use super::{
+    cached::Shared,
+    change::Change,
+    filter::Seen,
+    history::History,
+    objects::{Objects, Walk},
+};
 
-/// How many changes are kept for watchers to catch up from without asking the storage.
-const HISTORY: usize = 8192;
-/// How many bytes of objects these changes may keep in memory. The last change is always kept.
-const HISTORY_BYTES: usize = 64 * 1024 * 1024;
-/// How many of the changes keep their encoded lines: those that most watchers still have to read.
-const FRAMES: usize = 256;
 /// How many changes a range may collect before a watcher that has read none of them is too slow.
 const BACKLOG: usize = 4096;
 /// A watcher reads changes of so many bytes at a time, but at least one commit. What it has not
@@ -28,43 +25,48 @@ const BACKLOG: usize = 4096;
 const READ_BYTES: usize = 64 * 1024;
 /// How many changes are looked at for it meanwhile.
 const READ_CHANGES: usize = 1024;
+/// A state from before at most so many changes is made from the current one. The storage knows
+/// older ones.
+const UNDO: usize = 4096;
 
 /// See the module documentation. All access is under one lock, held for short and bounded work.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    objects: BTreeMap<Key, Shared>,
-    /// Number of objects below each range prefix that holds any.
-    counts: HashMap<Bytes, u64>,
+    objects: Objects,
+    /// The objects that each tenant sees, of kinds that are seen from where they do not live.
+    seen: HashMap<Seen, Objects>,
     /// Everything up to here has been applied.
     pub(super) revision: Revision,
-    /// The last change of this resource.
-    pub(super) changed: Revision,
-    /// Recent changes; the first one has the sequence number `oldest`.
-    history: VecDeque<Arc<Change>>,
-    /// Their bytes.
-    history_bytes: usize,
-    oldest: u64,
-    /// Every change after this revision is in `history`.
-    floor: Revision,
-    ranges: HashMap<Bytes, Range>,
+    history: History,
+    ranges: HashMap<RangeName, Range>,
     /// Counts resets: a cursor of an earlier life must not read in this one.
     life: u64,
+}
+
+/// What a range is filed under: its prefix, or its single key, among what is seen by a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RangeName {
+    seen: Option<Seen>,
+    prefix: Bytes,
 }
 
 /// The watchers of one key range: they are woken for changes inside it and for nothing else.
 #[derive(Debug)]
 struct Range {
     /// Sequence numbers of the recent changes inside, oldest first.
-    recent: VecDeque<u64>,
+    recent: std::collections::VecDeque<u64>,
     /// How many have been dropped from the front of `recent`.
     dropped: u64,
     signal: watch::Sender<()>,
+    /// The sequence number of the change that was signalled last.
+    signalled: u64,
 }
 
 /// A watcher's place in the changes of a range.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     range: KeyRange,
+    seen: Option<Seen>,
     life: u64,
     /// Sequence numbers of changes from before the place was taken that are still to be looked at.
     past: ops::Range<u64>,
@@ -79,108 +81,129 @@ pub(crate) struct Cursor {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooSlow;
 
+/// Ranges whose watchers have to be told of some changes, once it can be done without the lock.
+#[derive(Debug)]
+pub(super) struct Woken {
+    /// The first of these changes.
+    first: u64,
+    signals: Vec<watch::Sender<()>>,
+}
+
+/// What a range holds at a moment; to be walked over without the lock.
+pub(super) struct Moment {
+    objects: Objects,
+    /// Changes since then that have to be undone, the last one first.
+    since: Vec<Arc<Change>>,
+    /// Whether anything has changed since, here or elsewhere.
+    past: bool,
+}
+
 impl State {
-    /// Takes over a complete listing. Whoever watched must start again.
-    pub(super) fn reset(&mut self, objects: BTreeMap<Key, Shared>, revision: Revision) {
-        self.counts.clear();
-        for key in objects.keys() {
-            for prefix in prefixes(key) {
-                *self.counts.entry(prefix).or_default() += 1;
+    /// Takes over a complete listing in key order. Whoever watched must start again.
+    pub(super) fn reset(
+        &mut self,
+        objects: Vec<Shared>,
+        revision: Revision,
+        definition: &ResourceDefinition,
+    ) {
+        let mut seen: HashMap<Seen, Vec<Shared>> = HashMap::new();
+        for object in &objects {
+            for tenant in Seen::of(object, definition) {
+                seen.entry(tenant).or_default().push(object.clone());
             }
         }
-        self.changed = revision;
-        self.objects = objects;
+        self.seen = seen.into_iter().map(|(s, all)| (s, Objects::from_sorted(all))).collect();
+        self.objects = Objects::from_sorted(objects);
         self.revision = revision;
-        self.oldest += self.history.len() as u64 + 1;
-        self.history.clear();
-        self.history_bytes = 0;
-        self.floor = revision;
+        self.history.reset(revision);
         // Dropping the signals tells every watcher that its range is gone.
         self.ranges.clear();
         self.life += 1;
     }
 
     /// Applies one change.
-    pub(super) fn apply(&mut self, key: &Key, revision: Revision, current: Option<Shared>) {
+    pub(super) fn apply(
+        &mut self,
+        key: &Key,
+        revision: Revision,
+        current: Option<Shared>,
+        definition: &ResourceDefinition,
+        woken: &mut Woken,
+    ) {
         let previous = match &current {
-            Some(object) => self.objects.insert(key.clone(), object.clone()),
+            Some(object) => self.objects.insert(object.clone()),
             None => self.objects.remove(key),
         };
         if current.is_none() && previous.is_none() {
             return;
         }
-        let prefixes = prefixes(key);
-        match (&previous, &current) {
-            (None, Some(_)) => {
-                for prefix in prefixes.clone() {
-                    *self.counts.entry(prefix).or_default() += 1;
+        let before = previous.iter().flat_map(|object| Seen::of(object, definition));
+        let mut seen: Vec<Seen> = before.collect();
+        for seen in &seen {
+            if let Some(objects) = self.seen.get_mut(seen) {
+                objects.remove(key);
+                if objects.is_empty() {
+                    self.seen.remove(seen);
                 }
             }
-            (Some(_), None) => {
-                for prefix in prefixes.clone() {
-                    if let Some(count) = self.counts.get_mut(&prefix) {
-                        *count -= 1;
-                        if *count == 0 {
-                            self.counts.remove(&prefix);
-                        }
-                    }
+        }
+        if let Some(object) = &current {
+            for now in Seen::of(object, definition) {
+                self.seen.entry(now.clone()).or_default().insert(object.clone());
+                if !seen.contains(&now) {
+                    seen.push(now);
                 }
             }
-            _ => {}
         }
-        let sequence = self.oldest + self.history.len() as u64;
-        self.remember(Change::new(revision, current, previous));
-        self.changed = revision;
-        self.tell(key, prefixes, sequence);
+        let sequence = self.history.push(Change::new(revision, current, previous));
+        self.tell(key, seen, sequence, woken);
     }
 
-    fn remember(&mut self, change: Change) {
-        self.history_bytes += change.size();
-        self.history.push_back(Arc::new(change));
-        let too_much =
-            |state: &Self| state.history.len() > HISTORY || state.history_bytes > HISTORY_BYTES;
-        while self.history.len() > 1
-            && too_much(self)
-            && let Some(gone) = self.history.pop_front()
-        {
-            self.oldest += 1;
-            self.floor = gone.revision();
-            self.history_bytes -= gone.size();
-        }
-        let no_longer_recent = self.history.len().checked_sub(FRAMES + 1);
-        if let Some(change) = no_longer_recent.and_then(|index| self.history.get(index)) {
-            change.forget_frames();
-        }
+    /// What collects the signals of the changes to come.
+    pub(super) fn waking(&self) -> Woken {
+        Woken { first: self.history.end(), signals: Vec::new() }
     }
 
-    fn tell(&mut self, key: &Key, prefixes: [Bytes; 3], sequence: u64) {
+    /// Files a change under the ranges that it concerns: by the prefixes of its key, for those who
+    /// see everything and for each tenant that sees it.
+    fn tell(&mut self, key: &Key, seen: Vec<Seen>, sequence: u64, woken: &mut Woken) {
         if self.ranges.is_empty() {
             return;
         }
-        for prefix in prefixes.into_iter().chain([key.to_bytes()]) {
-            let Some(range) = self.ranges.get_mut(&prefix) else { continue };
-            if range.signal.is_closed() {
-                self.ranges.remove(&prefix);
-                continue;
+        let [resource, scope, namespace] = prefixes(key);
+        for seen in std::iter::once(None).chain(seen.into_iter().map(Some)) {
+            for prefix in [&resource, &scope, &namespace, &key.to_bytes()] {
+                let name = RangeName { seen: seen.clone(), prefix: prefix.clone() };
+                let Some(range) = self.ranges.get_mut(&name) else { continue };
+                if range.signal.is_closed() {
+                    self.ranges.remove(&name);
+                    continue;
+                }
+                range.recent.push_back(sequence);
+                if range.recent.len() > BACKLOG {
+                    range.recent.pop_front();
+                    range.dropped += 1;
+                }
+                if range.signalled < woken.first {
+                    woken.signals.push(range.signal.clone());
+                }
+                range.signalled = sequence;
             }
-            range.recent.push_back(sequence);
-            if range.recent.len() > BACKLOG {
-                range.recent.pop_front();
-                range.dropped += 1;
-            }
-            range.signal.send_replace(());
         }
     }
 
-    /// A place after everything that has been applied to `range`.
-    pub(super) fn cursor(&mut self, range: &KeyRange) -> Cursor {
-        let entry = self.ranges.entry(range_name(range)).or_insert_with(|| Range {
-            recent: VecDeque::new(),
+    /// A place after everything that has been applied to what `seen` sees of `range`.
+    pub(super) fn cursor(&mut self, range: &KeyRange, seen: Option<&Seen>) -> Cursor {
+        let name = RangeName { seen: seen.cloned(), prefix: range.start().clone() };
+        let entry = self.ranges.entry(name).or_insert_with(|| Range {
+            recent: std::collections::VecDeque::new(),
             dropped: 0,
             signal: watch::Sender::new(()),
+            signalled: 0,
         });
         Cursor {
             range: range.clone(),
+            seen: seen.cloned(),
             life: self.life,
             past: 0..0,
             next: entry.dropped + entry.recent.len() as u64,
@@ -189,21 +212,23 @@ impl State {
         }
     }
 
-    /// A place after everything that has been applied to `range` up to `revision`; none when what
-    /// came then is no longer all here.
-    pub(super) fn cursor_after(&mut self, range: &KeyRange, revision: Revision) -> Option<Cursor> {
-        if revision < self.floor {
-            return None;
-        }
-        let read = self.history.partition_point(|change| change.revision() <= revision);
-        let past = self.oldest + read as u64..self.oldest + self.history.len() as u64;
+    /// A place after everything that has been applied up to `revision`; none when what came then
+    /// is no longer all here.
+    pub(super) fn cursor_after(
+        &mut self,
+        range: &KeyRange,
+        seen: Option<&Seen>,
+        revision: Revision,
+    ) -> Option<Cursor> {
+        let past = self.history.after(revision)?;
         let behind = !past.is_empty();
-        Some(Cursor { past, behind, ..self.cursor(range) })
+        Some(Cursor { past, behind, ..self.cursor(range, seen) })
     }
 
-    /// Forgets ranges that nobody watches any more.
-    pub(super) fn forget_idle_ranges(&mut self) {
+    /// Forgets ranges that nobody watches any more, and changes that are old.
+    pub(super) fn tidy(&mut self) {
         self.ranges.retain(|_, range| !range.signal.is_closed());
+        self.history.forget_old();
     }
 
     /// The next changes that a cursor has not seen yet: whole commits, though not all of them.
@@ -211,16 +236,18 @@ impl State {
         if cursor.life != self.life {
             return Err(TooSlow);
         }
-        let range = self.ranges.get(cursor.range.start()).ok_or(TooSlow)?;
+        let name = RangeName { seen: cursor.seen.clone(), prefix: cursor.range.start().clone() };
+        let range = self.ranges.get(&name).ok_or(TooSlow)?;
         let skip = cursor.next.checked_sub(range.dropped).ok_or(TooSlow)?;
         let skip = usize::try_from(skip).map_err(|_| TooSlow)?;
         let past = cursor.past.clone().map(|sequence| (sequence, true));
-        let recent = range.recent.iter().skip(skip).map(|&sequence| (sequence, false));
+        let recent = range.recent.range(skip.min(range.recent.len())..);
+        let recent = recent.map(|&sequence| (sequence, false));
         let mut changes = Vec::new();
         let (mut bytes, mut last) = (0, Revision::ZERO);
         cursor.behind = false;
         for (looked, (sequence, is_past)) in past.chain(recent).enumerate() {
-            let change = self.change(sequence).ok_or(TooSlow)?;
+            let change = self.history.get(sequence).ok_or(TooSlow)?;
             let enough = bytes >= READ_BYTES || looked >= READ_CHANGES;
             if enough && change.revision() != last {
                 cursor.behind = true;
@@ -232,6 +259,7 @@ impl State {
             } else {
                 cursor.next += 1;
             }
+            // What comes from the past is of anybody; the filter sees to the tenant.
             if !is_past || change.key().is_some_and(|key| cursor.range.contains(key)) {
                 bytes += change.size();
                 changes.push(change.clone());
@@ -240,31 +268,82 @@ impl State {
         Ok(changes)
     }
 
-    fn change(&self, sequence: u64) -> Option<&Arc<Change>> {
-        let index = usize::try_from(sequence.checked_sub(self.oldest)?).ok()?;
-        self.history.get(index)
+    /// How many tenants have objects.
+    #[cfg(test)]
+    pub(super) fn tenants(&self) -> usize {
+        self.seen.len()
     }
 
-    /// The first objects of a range, in key order.
-    pub(super) fn first(&self, range: &KeyRange, limit: usize) -> Vec<Shared> {
-        let mut objects = Vec::with_capacity(limit.min(1024));
-        objects.extend(self.objects(range).take(limit).cloned());
-        objects
+    /// What `seen` sees now.
+    pub(super) fn now(&self, seen: Option<&Seen>) -> Moment {
+        let objects = match seen {
+            None => self.objects.clone(),
+            Some(seen) => self.seen.get(seen).cloned().unwrap_or_default(),
+        };
+        Moment { objects, since: Vec::new(), past: false }
     }
 
-    fn objects(&self, range: &KeyRange) -> impl Iterator<Item = &Shared> {
-        let start = Key::from_storage(range.start().clone());
-        let end = Key::from_storage(range.end().clone());
-        self.objects.range(start..end).map(|(_, object)| object)
-    }
-
-    /// How many objects a range holds. Quick for the ranges that requests name.
-    pub(super) fn count(&self, range: &KeyRange) -> u64 {
-        let name = range_name(range);
-        if name.ends_with(b"/") {
-            return self.counts.get(&name).copied().unwrap_or(0);
+    /// What `seen` saw of a range at a revision; none when that is not known here.
+    pub(super) fn at(
+        &self,
+        range: &KeyRange,
+        seen: Option<&Seen>,
+        revision: Revision,
+    ) -> Option<Moment> {
+        if revision > self.revision {
+            return None;
         }
-        self.objects(range).count() as u64
+        let since = self.history.after(revision)?;
+        if since.end - since.start > UNDO as u64 {
+            return None;
+        }
+        let past = !since.is_empty();
+        let changes = since.rev().filter_map(|sequence| self.history.get(sequence));
+        let concerned = |change: &&Arc<Change>| change.key().is_some_and(|key| range.contains(key));
+        let since = changes.filter(concerned).cloned().collect();
+        Some(Moment { since, past, ..self.now(seen) })
+    }
+}
+
+impl Moment {
+    /// Whether it may be a state that is over.
+    pub(super) fn is_past(&self) -> bool {
+        self.past
+    }
+
+    /// The objects of a range, which must be one that the moment was made for.
+    pub(super) fn walk(
+        mut self,
+        range: &KeyRange,
+        seen: Option<&Seen>,
+        definition: &ResourceDefinition,
+    ) -> Walk {
+        let sees = |object: &&Shared| {
+            seen.is_none_or(|seen| Seen::of(object, definition).any(|other| other == *seen))
+        };
+        for change in self.since {
+            let (previous, _) = change.both();
+            match previous.filter(sees) {
+                Some(object) => {
+                    self.objects.insert(object.clone());
+                }
+                None => {
+                    if let Some(key) = change.key() {
+                        self.objects.remove(key);
+                    }
+                }
+            }
+        }
+        self.objects.walk(range)
+    }
+}
+
+impl Woken {
+    /// Tells the watchers.
+    pub(super) fn tell(self) {
+        for signal in self.signals {
+            signal.send_replace(());
+        }
     }
 }
 
@@ -272,6 +351,14 @@ impl Cursor {
     /// Whether the last read left something to read.
     pub(crate) fn is_behind(&self) -> bool {
         self.behind
+    }
+
+    /// Whether there may be something to read that was not there before.
+    #[cfg(test)]
+    pub(super) fn is_signalled(&mut self) -> bool {
+        let signalled = self.signal.has_changed().unwrap();
+        self.signal.mark_unchanged();
+        signalled
     }
 
     /// Waits until there may be something to read.
@@ -293,9 +380,4 @@ fn prefixes(key: &Key) -> [Bytes; 3] {
     let mut prefix = |nth: usize| bytes.slice(..slashes.nth(nth).map_or(bytes.len(), |at| at + 1));
     // `/group/resource/`, `/group/resource/scope/`, `/group/resource/scope/namespace/`
     [prefix(2), prefix(0), prefix(0)]
-}
-
-/// What a range is filed under: its prefix, or its single key.
-fn range_name(range: &KeyRange) -> Bytes {
-    range.start().clone()
 }

@@ -1,5 +1,7 @@
 //! The cache over a storage in memory.
 
+mod views;
+
 use std::{
     future::poll_fn,
     pin::pin,
@@ -26,7 +28,10 @@ use milo_core::{
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Cache, Cached, EventType, Filter, TooSlow, state::State};
+use super::{
+    Cache, Cached, EventType, Filter, TooSlow, Walk,
+    state::{Moment, State},
+};
 use crate::request::options::{Freshness, Selection};
 
 fn definition() -> Arc<ResourceDefinition> {
@@ -35,7 +40,7 @@ fn definition() -> Arc<ResourceDefinition> {
     DEFINITION.clone()
 }
 
-fn key(namespace: &str, name: &str) -> Key {
+pub(super) fn key(namespace: &str, name: &str) -> Key {
     Key::object(definition().group_resource(), &Scope::Platform, namespace, name).unwrap()
 }
 
@@ -115,7 +120,7 @@ async fn a_read_asks_again_for_progress() {
 }
 
 /// Objects of about `size` bytes.
-fn object(name: &str, revision: u64, size: usize) -> Arc<Cached> {
+pub(super) fn object(name: &str, revision: u64, size: usize) -> Arc<Cached> {
     let filler = "x".repeat(size);
     let value = format!(
         r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"x":"{filler}"}}}}"#
@@ -127,11 +132,17 @@ fn object(name: &str, revision: u64, size: usize) -> Arc<Cached> {
 
 fn apply(state: &mut State, name: &str, revision: u64, size: usize) {
     let object = object(name, revision, size);
-    state.apply(&key("ns", name), Revision::new(revision), Some(object));
-    state.revision = Revision::new(revision);
+    put(state, &key("ns", name), revision, Some(object));
 }
 
-fn namespace(name: &str) -> KeyRange {
+fn put(state: &mut State, key: &Key, revision: u64, object: Option<Arc<Cached>>) {
+    let (revision, mut woken) = (Revision::new(revision), state.waking());
+    state.apply(key, revision, object, &definition(), &mut woken);
+    state.revision = revision;
+    woken.tell();
+}
+
+pub(super) fn namespace(name: &str) -> KeyRange {
     KeyRange::namespace(definition().group_resource(), &Scope::Platform, name).unwrap()
 }
 
@@ -139,24 +150,24 @@ fn namespace(name: &str) -> KeyRange {
 fn history_is_bounded_by_bytes() {
     let mut state = State::default();
     let range = namespace("ns");
-    let mut slow = state.cursor(&range);
+    let mut slow = state.cursor(&range, None);
     let (large, a) = (object("a", 1, 1 << 20), key("ns", "a"));
     for revision in 1..=40 {
-        state.apply(&a, Revision::new(revision), Some(large.clone()));
+        put(&mut state, &a, revision, Some(large.clone()));
     }
     // Old and new objects: two megabytes each.
     assert_eq!(state.read(&mut slow).unwrap_err(), TooSlow);
-    assert!(state.cursor_after(&range, Revision::new(5)).is_none(), "the storage knows them");
-    let mut kept = state.cursor_after(&range, Revision::new(10)).unwrap();
+    assert!(state.cursor_after(&range, None, Revision::new(5)).is_none(), "the storage knows them");
+    let mut kept = state.cursor_after(&range, None, Revision::new(10)).unwrap();
     assert_eq!(state.read(&mut kept).unwrap()[0].revision(), Revision::new(11));
     // One change may be larger than all that is to be kept.
     let (huge, b) = (object("b", 41, 33 << 20), key("ns", "b"));
-    let mut last = state.cursor(&range);
+    let mut last = state.cursor(&range, None);
     for revision in [41, 42] {
-        state.apply(&b, Revision::new(revision), Some(huge.clone()));
+        put(&mut state, &b, revision, Some(huge.clone()));
     }
     assert_eq!(state.read(&mut last).unwrap_err(), TooSlow);
-    let mut last = state.cursor_after(&range, Revision::new(41)).unwrap();
+    let mut last = state.cursor_after(&range, None, Revision::new(41)).unwrap();
     assert_eq!(state.read(&mut last).unwrap().len(), 1);
 }
 
@@ -164,16 +175,16 @@ fn history_is_bounded_by_bytes() {
 fn watchers_read_whole_commits_and_about_a_block_at_a_time() {
     let mut state = State::default();
     let range = namespace("ns");
-    let mut live = state.cursor(&range);
+    let mut live = state.cursor(&range, None);
     for revision in 1..=100 {
         apply(&mut state, &format!("a{revision}"), revision, 5_000);
         apply(&mut state, &format!("b{revision}"), revision, 5_000);
     }
-    let past = state.cursor_after(&range, Revision::new(0)).unwrap();
+    let past = state.cursor_after(&range, None, Revision::new(0)).unwrap();
     for changed in [1, 2] {
         apply(&mut state, &format!("c{changed}"), 101, 10);
     }
-    let mut elsewhere = state.cursor_after(&namespace("other"), Revision::new(50)).unwrap();
+    let mut elsewhere = state.cursor_after(&namespace("other"), None, Revision::new(50)).unwrap();
     assert_eq!(state.read(&mut elsewhere).unwrap().len(), 0);
     live = [live, past].into_iter().map(|cursor| read_all(&state, cursor)).last().unwrap();
     apply(&mut state, "d", 102, 10);
@@ -199,7 +210,7 @@ fn read_all(state: &State, mut cursor: super::Cursor) -> super::Cursor {
 #[test]
 fn only_recent_changes_keep_their_lines() {
     let mut state = State::default();
-    let mut cursor = state.cursor(&namespace("ns"));
+    let mut cursor = state.cursor(&namespace("ns"), None);
     apply(&mut state, "first", 1, 10);
     let change = state.read(&mut cursor).unwrap().remove(0);
     let line = change.frame(EventType::Added);
@@ -227,8 +238,7 @@ fn cache(count: u64) -> Arc<Cache> {
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"labels": labels}});
         let record = Record { key: key.clone(), revision, value: object.to_string().into() };
         let object = Cached::new(record, &cache.definition).unwrap();
-        state.apply(&key, revision, Some(Arc::new(object)));
-        state.revision = revision;
+        put(&mut state, &key, revision.get(), Some(Arc::new(object)));
     }
     drop(state);
     cache
@@ -236,18 +246,18 @@ fn cache(count: u64) -> Arc<Cache> {
 
 fn labelled(selector: &str) -> Filter {
     let labels = LabelSelector::parse(selector).unwrap();
-    Filter::new(Selection::default(), Selection { labels, ..Selection::default() })
+    Filter::default().selecting(Selection { labels, ..Selection::default() })
 }
 
-fn names(objects: &[Arc<Cached>]) -> Vec<&str> {
-    objects.iter().map(|object| object.key().segments().unwrap().name).collect()
+fn names(objects: Walk) -> Vec<String> {
+    objects.map(|object| object.key().segments().unwrap().name.to_owned()).collect()
 }
 
 #[test]
 fn labels_are_found_among_others() {
     let cache = cache(11);
-    let state = cache.state.read();
-    let objects = state.first(&namespace("ns"), 11);
+    let whole = cache.state.read().now(None).walk(&namespace("ns"), None, &definition());
+    let objects: Vec<_> = whole.collect();
     let matching = |selector: &str| {
         let filter = labelled(selector);
         objects.iter().filter(|object| filter.matches(object, &definition())).count()
@@ -257,33 +267,26 @@ fn labels_are_found_among_others() {
     {
         assert_eq!(matching(selector), count, "{selector}");
     }
-    let labels = LabelSelector::parse("tenth=yes").unwrap();
-    let view = Selection { labels, ..Selection::default() };
-    let seen = Filter::new(view, Selection::default());
-    assert!(!seen.is_everything());
-    assert_eq!(objects.iter().filter(|o| seen.matches(o, &definition())).count(), 2);
 }
 
 #[tokio::test]
 async fn selectors_are_looked_at_without_the_lock() {
     let cache = cache(5000);
     let (range, filter) = (namespace("ns"), labelled("tenth"));
-    let mut list = pin!(cache.list(&range, &range, &filter, None, None));
-    let mut join = pin!(cache.join_with_state(&range, &filter));
+    let mut list = pin!(cache.list(&range, &filter, None, None));
     poll_fn(|context| {
         assert!(list.as_mut().poll(context).is_pending(), "others get their turn");
-        assert!(join.as_mut().poll(context).is_pending(), "others get their turn");
         Poll::Ready(())
     })
     .await;
+    let (walk, mut joined) = cache.join_with_state(&range, &filter);
     // Written while they look.
     let late = key("ns", "o00000");
-    cache.state.try_write().expect("not under the lock").apply(&late, Revision::new(5001), None);
-    cache.state.write().revision = Revision::new(5001);
+    put(&mut cache.state.try_write().expect("not under the lock"), &late, 5001, None);
     let listing = list.await.unwrap();
     assert_eq!((listing.objects.len(), listing.revision), (500, Revision::new(5000)));
-    let (objects, mut joined) = join.await;
-    assert_eq!((objects.len(), joined.revision), (500, Revision::new(5000)));
+    assert_eq!((walk.len(), joined.revision), (5000, Revision::new(5000)));
+    assert_eq!(names(walk)[0], "o00000");
     let told = cache.read(&mut joined.cursor).unwrap();
     assert_eq!(told.iter().map(|change| change.revision().get()).collect::<Vec<_>>(), [5001]);
 }
@@ -293,20 +296,46 @@ async fn pages_say_what_they_know_of_the_rest() {
     let cache = cache(25);
     let whole = namespace("ns");
     let everything = Filter::default();
-    let page = cache.list(&whole, &whole, &everything, Some(3), None).await.unwrap();
-    assert_eq!((names(&page.objects).len(), page.remaining), (3, Some(22)));
+    let page = cache.list(&whole, &everything, Some(3), None).await.unwrap();
+    assert_eq!((page.objects.len(), page.remaining), (3, Some(22)));
     let next = page.next.unwrap();
     assert_eq!(next, key("ns", "o00002").to_bytes());
     let rest = whole.starting_at([next.as_ref(), b"\0"].concat().into()).unwrap();
-    let page = cache.list(&rest, &whole, &everything, Some(3), None).await.unwrap();
-    assert_eq!(names(&page.objects), ["o00003", "o00004", "o00005"]);
-    assert_eq!((page.next.is_some(), page.remaining), (true, None), "the rest is not counted");
-    let page = cache.list(&rest, &whole, &everything, Some(22), None).await.unwrap();
-    assert_eq!((page.objects.len(), page.next), (22, None));
+    let page = cache.list(&rest, &everything, Some(3), None).await.unwrap();
+    assert_eq!((page.next.is_some(), page.remaining), (true, Some(19)));
+    assert_eq!(names(page.objects), ["o00003", "o00004", "o00005"]);
+    let page = cache.list(&rest, &everything, Some(22), None).await.unwrap();
+    assert_eq!((page.objects.len(), page.next, page.remaining), (22, None, None));
     let tenths = labelled("tenth");
-    let page = cache.list(&whole, &whole, &tenths, Some(2), None).await.unwrap();
-    assert_eq!(names(&page.objects), ["o00000", "o00010"]);
+    let page = cache.list(&whole, &tenths, Some(2), None).await.unwrap();
     assert_eq!((page.next, page.remaining), (Some(key("ns", "o00010").to_bytes()), None));
-    let page = cache.list(&whole, &whole, &tenths, None, None).await.unwrap();
+    assert_eq!(names(page.objects), ["o00000", "o00010"]);
+    let page = cache.list(&whole, &tenths, None, None).await.unwrap();
     assert_eq!((page.objects.len(), page.next), (3, None));
+}
+
+#[test]
+fn recent_states_are_known_exactly() {
+    let cache = cache(300);
+    let range = namespace("ns");
+    let mut state = cache.state.write();
+    let revisions = |moment: Moment| {
+        let walk = moment.walk(&range, None, &definition());
+        walk.map(|object| object.revision()).collect::<Vec<_>>()
+    };
+    let mut expected = Vec::new();
+    for step in 0..40_u64 {
+        expected.push((state.revision, revisions(state.now(None))));
+        let name = format!("o{:05}", step * 7 % 30);
+        let revision = 301 + step;
+        let current = (step % 3 > 0).then(|| object(&name, revision, 0));
+        put(&mut state, &key("ns", &name), revision, current);
+        state.revision = Revision::new(revision);
+    }
+    for (at, objects) in expected {
+        assert_eq!(revisions(state.at(&range, None, at).unwrap()), objects);
+    }
+    for unknown in [341, u64::MAX] {
+        assert!(state.at(&range, None, Revision::new(unknown)).is_none());
+    }
 }

@@ -45,7 +45,8 @@ pub async fn run(
     let storage = open_storage(&options).await?;
     let pki = open_pki(&options)?;
     let listener = Listener::new(port, tls(&options, &pki)?);
-    let builder = Server::builder_on(storage).authenticators(authenticators);
+    // Programs with a command line stand alone: nobody else answers reviews for them.
+    let builder = Server::builder_on(storage).authenticators(authenticators).self_reviews();
     let server = assemble(builder).build().await?;
     let kubeconfig = write_kubeconfig(name, &options, &pki, address)?;
     tracing::info!(%address, storage = ?options.storage, "serving");

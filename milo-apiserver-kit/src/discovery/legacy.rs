@@ -73,8 +73,10 @@ fn main_entry(resource: &ServedResource) -> Value {
         "namespaced": definition.is_namespaced(),
         "kind": definition.kind(),
         "verbs": words(resource.verbs()),
-        "storageVersionHash": storage_version_hash(definition),
     });
+    if resource.is_kept() {
+        entry["storageVersionHash"] = storage_version_hash(definition).into();
+    }
     if !definition.short_names().is_empty() {
         entry["shortNames"] = json!(definition.short_names());
     }

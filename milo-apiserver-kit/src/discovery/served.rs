@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use kube_core::gvk::GroupVersionKind;
 use milo_core::{definition::ResourceDefinition, request::Verb, scope::ScopeKind};
 use schemars::{JsonSchema, SchemaGenerator};
 
+use crate::request::info::verb_of_object;
+
 /// A kind as it is served: discovery and OpenAPI are derived from a list of these.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ServedResource {
     definition: Arc<ResourceDefinition>,
     verbs: Vec<Verb>,
@@ -16,19 +19,44 @@ pub struct ServedResource {
 }
 
 /// A path below an object, such as `status`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Subresource {
     name: String,
     kind: Option<ForeignKind>,
     verbs: Vec<Verb>,
+    connection: Option<Connection>,
 }
 
 /// The kind of a subresource that does not speak its parent's.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct ForeignKind {
     gvk: GroupVersionKind,
-    schema_name: String,
-    add_schema: fn(&mut SchemaGenerator),
+    schema: Option<ForeignSchema>,
+}
+
+#[derive(Clone, Debug)]
+struct ForeignSchema {
+    name: String,
+    add: fn(&mut SchemaGenerator),
+}
+
+/// What OpenAPI says of a subresource that speaks no kind but whatever it likes: a stream, a page,
+/// an upgrade to another protocol.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) methods: Vec<Method>,
+    pub(crate) parameters: Vec<Parameter>,
+    /// Whether paths below it lead to it too.
+    pub(crate) below: bool,
+}
+
+/// A parameter in the query of a [connection](Subresource::connect).
+#[derive(Clone, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    /// A type of JSON schema: `string`, `boolean`, `integer`.
+    pub(crate) kind: String,
+    pub(crate) description: String,
 }
 
 impl ServedResource {
@@ -74,6 +102,28 @@ impl ServedResource {
         &self.subresources
     }
 
+    /// Whether objects are stored, as far as one can tell: what can only be created is a question,
+    /// and the answer is forgotten.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.verbs.iter().any(|verb| *verb != Verb::Create)
+    }
+
+    /// Whether this is the other, found in another list.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let names = |served: &Self| -> Vec<_> {
+            served.subresources.iter().map(|found| found.name.clone()).collect()
+        };
+        Arc::ptr_eq(&self.definition, &other.definition)
+            && self.verbs == other.verbs
+            && names(self) == names(other)
+    }
+
+    /// The subresource of this name.
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
     /// The group, version and kind of the object.
     pub(crate) fn gvk(&self) -> GroupVersionKind {
         let definition = &self.definition;
@@ -85,7 +135,7 @@ impl Subresource {
     /// A subresource that reads and writes the kind of its parent.
     #[must_use]
     pub fn new(name: impl Into<String>, verbs: impl IntoIterator<Item = Verb>) -> Self {
-        Self { name: name.into(), kind: None, verbs: sorted(verbs) }
+        Self { name: name.into(), kind: None, verbs: sorted(verbs), connection: None }
     }
 
     /// A subresource that speaks a kind of its own, published with the schema of `K`.
@@ -95,12 +145,56 @@ impl Subresource {
         gvk: GroupVersionKind,
         verbs: impl IntoIterator<Item = Verb>,
     ) -> Self {
-        let add_schema = |generator: &mut SchemaGenerator| {
+        let add = |generator: &mut SchemaGenerator| {
             generator.subschema_for::<K>();
         };
-        let schema_name = K::schema_name().into_owned();
-        let kind = Some(ForeignKind { gvk, schema_name, add_schema });
-        Self { kind, ..Self::new(name, verbs) }
+        let schema = Some(ForeignSchema { name: K::schema_name().into_owned(), add });
+        Self { kind: Some(ForeignKind { gvk, schema }), ..Self::new(name, verbs) }
+    }
+
+    /// A subresource that answers `methods` in its own way: with a stream, a page, or another
+    /// protocol. As upstream, discovery lists the verbs that the methods stand for.
+    #[must_use]
+    pub fn connect(name: impl Into<String>, methods: impl IntoIterator<Item = Method>) -> Self {
+        let mut methods: Vec<Method> = methods.into_iter().collect();
+        methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        methods.dedup();
+        let verbs: Vec<Verb> = methods.iter().filter_map(verb_of_object).collect();
+        let connection = Connection { methods, parameters: Vec::new(), below: false };
+        Self { connection: Some(connection), ..Self::new(name, verbs) }
+    }
+
+    /// Names the kind of the options of a [connection](Self::connect), as `PodExecOptions` upstream.
+    /// Without one it is known by its parent's kind.
+    #[must_use]
+    pub fn with_options_kind(mut self, gvk: GroupVersionKind) -> Self {
+        self.kind = Some(ForeignKind { gvk, schema: None });
+        self
+    }
+
+    /// Publishes a parameter in the query of a [connection](Self::connect). `kind` is a type of JSON
+    /// schema, such as `boolean`.
+    #[must_use]
+    pub fn with_parameter(
+        mut self,
+        name: impl Into<String>,
+        kind: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
+        if let Some(connection) = &mut self.connection {
+            let (name, kind, description) = (name.into(), kind.into(), description.into());
+            connection.parameters.push(Parameter { name, kind, description });
+        }
+        self
+    }
+
+    /// Lets paths below a [connection](Self::connect) lead to it.
+    #[must_use]
+    pub fn with_paths_below(mut self) -> Self {
+        if let Some(connection) = &mut self.connection {
+            connection.below = true;
+        }
+        self
     }
 
     /// `status`: get, patch, update.
@@ -136,7 +230,12 @@ impl Subresource {
 
     /// The name of the schema of its own kind.
     pub(crate) fn schema_name(&self) -> Option<&str> {
-        self.kind.as_ref().map(|kind| kind.schema_name.as_str())
+        self.kind.as_ref()?.schema.as_ref().map(|schema| schema.name.as_str())
+    }
+
+    /// What is special about a subresource that answers in its own way.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
     }
 
     /// Adds the schema of its own kind to `generator`; answers its name and kind.
@@ -145,8 +244,9 @@ impl Subresource {
         generator: &mut SchemaGenerator,
     ) -> Option<(&str, &GroupVersionKind)> {
         let kind = self.kind.as_ref()?;
-        (kind.add_schema)(generator);
-        Some((&kind.schema_name, &kind.gvk))
+        let schema = kind.schema.as_ref()?;
+        (schema.add)(generator);
+        Some((&schema.name, &kind.gvk))
     }
 }
 

@@ -102,7 +102,7 @@ impl Activity {
 
 /// An open request.
 #[derive(Debug)]
-pub(super) struct Open(Arc<Activity>);
+pub(crate) struct Open(Arc<Activity>);
 
 impl Open {
     /// What is waiting to be sent on its connection.

@@ -3,21 +3,22 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, Request, Response, header::CONNECTION};
+use http::{
+    HeaderMap, Request, Response,
+    header::{CONNECTION, UPGRADE},
+};
 use hyper::{
     body::Incoming,
+    rt::bounds::Http2ServerConnExec,
     server::conn::{http1, http2},
-    service::service_fn,
+    service::{HttpService, service_fn},
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::GracefulConnection,
-};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, watch},
@@ -26,8 +27,16 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt as _};
 
-use super::{ConnectionInfo, Limits, activity::Activity, outgoing::Outgoing, socket::Socket};
-use crate::{authn::PeerIdentity, body::Body};
+use super::{
+    ConnectionInfo, Limits,
+    activity::{Activity, Open},
+    outgoing::Outgoing,
+    socket::Socket,
+};
+use crate::{
+    authn::PeerIdentity,
+    body::{Body, BoxError},
+};
 
 /// How long a connection that has been told to close may stay without a request.
 const LINGER: Duration = Duration::from_secs(5);
@@ -119,10 +128,15 @@ impl Connection {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let info = ConnectionInfo { remote: self.remote, peer };
         let seen = Arc::clone(activity);
+        let write_timeout = self.limits.write_timeout;
         let service = service_fn(move |mut request: Request<Incoming>| {
             let (service, activity) = (service.clone(), Arc::clone(&seen));
             let open = activity.begin();
             request.extensions_mut().insert(info.clone());
+            if !is_http2 && request.headers().contains_key(UPGRADE) {
+                let upgrade = Upgrade { activity: Arc::clone(&activity), write_timeout };
+                request.extensions_mut().insert(upgrade);
+            }
             async move {
                 let mut response = service.oneshot(request).await?;
                 if is_http2 && asks_to_close(response.headers()) {
@@ -138,7 +152,7 @@ impl Connection {
             let connection = http2(&self.limits).serve_connection(io, service);
             self.drive(connection, activity).await
         } else {
-            let connection = http1(&self.limits).serve_connection(io, service);
+            let connection = http1(&self.limits).serve_connection(io, service).with_upgrades();
             self.drive(connection, activity).await
         }
     }
@@ -147,8 +161,7 @@ impl Connection {
     /// its peer stops reading, or time is up.
     async fn drive<C>(&mut self, connection: C, activity: &Activity) -> Result<(), String>
     where
-        C: GracefulConnection,
-        C::Error: std::fmt::Display,
+        C: Graceful + Future<Output = hyper::Result<()>>,
     {
         let mut connection = pin!(connection);
         let mut stalled = pin!(activity.stalled(self.limits.write_timeout));
@@ -168,6 +181,51 @@ impl Connection {
             () = lingering(activity) => Err("the peer did not close it".into()),
             () = reached(&mut self.phase, Phase::Cut) => Err("the server stopped".into()),
         }
+    }
+}
+
+/// What both protocols can do.
+trait Graceful {
+    /// Begins to close the connection: open requests are answered.
+    fn graceful_shutdown(self: Pin<&mut Self>);
+}
+
+impl<I, S> Graceful for http1::UpgradeableConnection<I, S>
+where
+    S: HttpService<Incoming, ResBody = Outgoing>,
+    S::Error: Into<BoxError>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S, E> Graceful for http2::Connection<I, S, E>
+where
+    S: HttpService<Incoming, ResBody = Outgoing>,
+    S::Error: Into<BoxError>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    E: Http2ServerConnExec<S::Future, Outgoing>,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// What a request that may take its connection over needs to know of it: an extension of requests
+/// with an `Upgrade` header.
+#[derive(Clone, Debug)]
+pub(crate) struct Upgrade {
+    activity: Arc<Activity>,
+    /// How long the peer may take nothing of what it is sent.
+    pub(crate) write_timeout: Duration,
+}
+
+impl Upgrade {
+    /// Keeps the server from believing that the connection is gone, until it is dropped.
+    pub(crate) fn begin(&self) -> Open {
+        self.activity.begin()
     }
 }
 

@@ -3,12 +3,33 @@
 /// The prefix of the types that every API shares.
 pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
+/// The groups of Kubernetes itself that have a domain.
+const BUILT_IN: [&str; 14] = [
+    "admissionregistration.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
+
 /// A schema's name: the group's domain reversed, the version, the kind.
-/// `com.miloapis.resourcemanager.v1alpha1.Organization`.
+/// `com.miloapis.resourcemanager.v1alpha1.Organization`. Those of Kubernetes itself are named as
+/// there: `io.k8s.api.rbac.v1.Role`.
 pub(super) fn schema(group: &str, version: &str, kind: &str) -> String {
-    let domain = match group {
-        "" => "io.k8s.api.core".to_owned(),
-        group => group.rsplit('.').collect::<Vec<_>>().join("."),
+    let domain = match group.split_once('.') {
+        None if group.is_empty() => "io.k8s.api.core".to_owned(),
+        None => format!("io.k8s.api.{group}"),
+        Some((first, _)) if BUILT_IN.contains(&group) => format!("io.k8s.api.{first}"),
+        Some(_) => group.rsplit('.').collect::<Vec<_>>().join("."),
     };
     format!("{domain}.{version}.{kind}")
 }
@@ -30,6 +51,11 @@ pub(super) fn tag(group: &str, version: &str) -> String {
     format!("{}_{version}", camel_case(short_group(group)))
 }
 
+/// The tag of a group: `resourcemanagerMiloapisCom`.
+pub(super) fn group_tag(group: &str) -> String {
+    camel_case(short_group(group))
+}
+
 /// A group without the domain of Kubernetes itself.
 fn short_group(group: &str) -> &str {
     match group {
@@ -38,7 +64,7 @@ fn short_group(group: &str) -> &str {
     }
 }
 
-fn camel_case(text: &str) -> String {
+pub(super) fn camel_case(text: &str) -> String {
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |text, word| text + &capitalized(word))
@@ -59,7 +85,14 @@ mod tests {
             schema("resourcemanager.miloapis.com", "v1alpha1", "Organization"),
             "com.miloapis.resourcemanager.v1alpha1.Organization"
         );
-        assert_eq!(schema("", "v1", "Namespace"), "io.k8s.api.core.v1.Namespace");
+        for (group, expected) in [
+            ("", "io.k8s.api.core.v1.Kind"),
+            ("autoscaling", "io.k8s.api.autoscaling.v1.Kind"),
+            ("rbac.authorization.k8s.io", "io.k8s.api.rbac.v1.Kind"),
+            ("gateway.networking.k8s.io", "io.k8s.networking.gateway.v1.Kind"),
+        ] {
+            assert_eq!(schema(group, "v1", "Kind"), expected);
+        }
     }
 
     #[test]

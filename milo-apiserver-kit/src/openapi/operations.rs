@@ -67,9 +67,10 @@ pub(super) fn optional_body(schema: &str) -> Value {
 }
 
 /// The body of a patch. Clients choose their way of patching by these keys.
-pub(super) fn patch_body(patch_types: &[&str]) -> Value {
+pub(super) fn patch_body(patch_types: &[String]) -> Value {
     let patch = format!("{}.Patch", names::META);
-    json!({"required": true, "content": content(&patch, patch_types)})
+    let patch_types: Vec<&str> = patch_types.iter().map(String::as_str).collect();
+    json!({"required": true, "content": content(&patch, &patch_types)})
 }
 
 /// Answers of one schema under several status codes.
@@ -77,9 +78,20 @@ pub(super) fn answers(codes: &[&str], schema: &str) -> Value {
     answers_in(codes, schema, &[JSON])
 }
 
-/// The answer of a list, which may be a stream of events instead.
-pub(super) fn list_answers(schema: &str) -> Value {
-    answers_in(&["200"], schema, &[JSON, "application/json;stream=watch"])
+/// The answer of a list, which may be a stream of events instead where the kind can be watched.
+pub(super) fn list_answers(schema: &str, can_be_watched: bool) -> Value {
+    match can_be_watched {
+        true => answers_in(&["200"], schema, &[JSON, "application/json;stream=watch"]),
+        false => answers(&["200"], schema),
+    }
+}
+
+/// The answer of a connection, of which nothing is known.
+pub(super) fn any_answer() -> Value {
+    json!({"200": {
+        "description": "OK",
+        "content": {"*/*": {"schema": {"type": "string"}}},
+    }})
 }
 
 fn answers_in(codes: &[&str], schema: &str, media_types: &[&str]) -> Value {

@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::discovery::Parameter;
+
 /// `{name}` in the path.
 pub(super) fn name(kind: &str) -> Value {
     path("name", &format!("name of the {kind}"))
@@ -11,6 +13,16 @@ pub(super) fn name(kind: &str) -> Value {
 /// `{namespace}` in the path.
 pub(super) fn namespace() -> Value {
     path("namespace", "object name and auth scope, such as for teams and projects")
+}
+
+/// `{path}` in the path: what follows a connection.
+pub(super) fn below() -> Value {
+    path("path", "path to the resource")
+}
+
+/// In the query of a connection.
+pub(super) fn of_connection(parameter: &Parameter) -> Value {
+    query(&parameter.name, &parameter.kind, &parameter.description)
 }
 
 /// On every operation.

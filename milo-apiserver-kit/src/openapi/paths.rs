@@ -1,18 +1,19 @@
 //! The paths of a kind, with the literal templates that kubectl looks for.
 
+use http::Method;
 use kube_core::gvk::GroupVersionKind;
 use milo_core::request::Verb;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     names::{self, META, capitalized},
-    operations::{Operation, answers, body, list_answers, optional_body, patch_body},
-    parameters,
+    operations::{Operation, answers, any_answer, body, list_answers, optional_body, patch_body},
+    parameters, plain,
 };
-use crate::discovery::{GroupVersion, ServedResource, Subresource};
+use crate::discovery::{Connection, GroupVersion, ServedResource, Subresource};
 
 /// All paths of a group version.
-pub(super) fn of_version(version: &GroupVersion<'_>, patch_types: &[&str]) -> Map<String, Value> {
+pub(super) fn of_version(version: &GroupVersion<'_>, patch_types: &[String]) -> Map<String, Value> {
     let mut paths = Map::new();
     paths.insert(format!("{}/", version.path()), discovery(version));
     for resource in version.resources() {
@@ -25,20 +26,15 @@ pub(super) fn of_version(version: &GroupVersion<'_>, patch_types: &[&str]) -> Ma
 /// The path of the version itself.
 fn discovery(version: &GroupVersion<'_>) -> Value {
     let (group, version) = (version.group(), version.version());
-    let mut responses = answers(&["200"], &format!("{META}.APIResourceList"));
-    responses["401"] = json!({"description": "Unauthorized"});
-    json!({"get": {
-        "description": "get available resources",
-        "operationId": names::operation("get", group, version, "APIResources"),
-        "responses": responses,
-        "tags": [names::tag(group, version)],
-    }})
+    let id = names::operation("get", group, version, "APIResources");
+    let tag = names::tag(group, version);
+    plain::get(&id, &tag, "get available resources", &format!("{META}.APIResourceList"))
 }
 
 struct KindPaths<'a> {
     root: String,
     resource: &'a ServedResource,
-    patch_types: &'a [&'a str],
+    patch_types: &'a [String],
 }
 
 impl KindPaths<'_> {
@@ -70,6 +66,18 @@ impl KindPaths<'_> {
         for subresource in self.resource.subresources() {
             let path = format!("{item}/{}", subresource.name());
             let kind = subresource.gvk().unwrap_or(&gvk);
+            if let Some(connection) = subresource.connection() {
+                let object = self.object_of(subresource);
+                add(path.clone(), of_path(true), kind, self.connect(connection, &object));
+                if connection.below {
+                    let mut parameters: Vec<Value> = of_path(true);
+                    parameters.push(parameters::below());
+                    let object = format!("{object}WithPath");
+                    let operations = self.connect(connection, &object);
+                    add(format!("{path}/{{path}}"), parameters, kind, operations);
+                }
+                continue;
+            }
             add(path, of_path(true), kind, self.subresource_operations(subresource));
         }
         add(collection, of_path(false), &gvk, self.collection_operations());
@@ -114,7 +122,7 @@ impl KindPaths<'_> {
 
     fn subresource_operations(&self, subresource: &Subresource) -> Vec<Operation> {
         let of = format!("{} of ", subresource.name());
-        let object = format!("{}{}", self.object(), capitalized(subresource.name()));
+        let object = self.object_of(subresource);
         let schema = subresource.schema_name().map_or_else(|| self.schema(), str::to_owned);
         let operations = [
             (Verb::Get, self.read(object.clone(), &of, &schema)),
@@ -124,6 +132,24 @@ impl KindPaths<'_> {
         ];
         let offered = |(verb, operation)| subresource.verbs().contains(&verb).then_some(operation);
         operations.into_iter().filter_map(offered).collect()
+    }
+
+    fn connect(&self, connection: &Connection, object: &str) -> Vec<Operation> {
+        let operation = |method: &Method| {
+            let method = method_name(method)?;
+            let of_query = connection.parameters.iter();
+            Some(Operation {
+                method,
+                verb: "connect",
+                action: "connect",
+                object: format!("{}{object}", capitalized(method)),
+                description: format!("connect {} requests to {object}", method.to_uppercase()),
+                parameters: of_query.map(parameters::of_connection).collect(),
+                body: None,
+                responses: any_answer(),
+            })
+        };
+        connection.methods.iter().filter_map(operation).collect()
     }
 
     fn offered<const N: usize>(&self, operations: [(Verb, Operation); N]) -> Vec<Operation> {
@@ -139,16 +165,22 @@ impl KindPaths<'_> {
         let definition = self.resource.definition();
         let list = names::schema(definition.group(), definition.version(), definition.list_kind());
         let mut parameters = parameters::of_selections();
-        parameters.extend(parameters::of_watches());
+        let can_be_watched = self.offers(&Verb::Watch);
+        if can_be_watched {
+            parameters.extend(parameters::of_watches());
+        }
         Operation {
             method: "get",
             verb: "list",
             action: "list",
             object,
-            description: format!("list or watch objects of kind {}", definition.kind()),
+            description: match can_be_watched {
+                true => format!("list or watch objects of kind {}", definition.kind()),
+                false => format!("list objects of kind {}", definition.kind()),
+            },
             parameters,
             body: None,
-            responses: list_answers(&list),
+            responses: list_answers(&list, can_be_watched),
         }
     }
 
@@ -245,8 +277,28 @@ impl KindPaths<'_> {
         format!("{scope}{}", self.kind())
     }
 
+    /// A subresource as operation identifiers name it.
+    fn object_of(&self, subresource: &Subresource) -> String {
+        let name = names::camel_case(subresource.name());
+        format!("{}{}", self.object(), capitalized(&name))
+    }
+
     fn schema(&self) -> String {
         let definition = self.resource.definition();
         names::schema(definition.group(), definition.version(), definition.kind())
+    }
+}
+
+/// A method as paths name it; none for those that OpenAPI does not know.
+fn method_name(method: &Method) -> Option<&'static str> {
+    match *method {
+        Method::DELETE => Some("delete"),
+        Method::GET => Some("get"),
+        Method::HEAD => Some("head"),
+        Method::OPTIONS => Some("options"),
+        Method::PATCH => Some("patch"),
+        Method::POST => Some("post"),
+        Method::PUT => Some("put"),
+        _ => None,
     }
 }

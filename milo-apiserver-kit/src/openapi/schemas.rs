@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1;
 use kube_core::gvk::GroupVersionKind;
+use milo_core::request::Verb;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -20,11 +21,13 @@ pub(super) fn of_version(version: &GroupVersion<'_>) -> Map<String, Value> {
         let definition = resource.definition();
         let (group, version) = (definition.group(), definition.version());
         let name = names::schema(group, version, definition.kind());
-        let list_name = names::schema(group, version, definition.list_kind());
-        let list = list_schema(resource, &name, &schemas);
+        if resource.verbs().contains(&Verb::List) {
+            let list_name = names::schema(group, version, definition.list_kind());
+            let list = list_schema(resource, &name, &schemas);
+            schemas.insert(list_name, list);
+        }
         let object = object_schema(resource, &schemas);
         schemas.insert(name, object);
-        schemas.insert(list_name, list);
     }
     schemas
 }
@@ -45,7 +48,7 @@ fn shared(version: &GroupVersion<'_>) -> Map<String, Value> {
     for (name, gvk) in foreign {
         extend(&mut schemas, &name, None, &json!({GVK: [kind(&gvk)]}));
     }
-    add_meta_kinds(&mut schemas, version);
+    name_meta_kinds(&mut schemas, Some(version));
     schemas
 }
 
@@ -59,7 +62,7 @@ fn add_subresources(
 }
 
 /// What k8s-openapi leaves out: how lists and maps are merged.
-fn complete(schemas: &mut Map<String, Value>) {
+pub(super) fn complete(schemas: &mut Map<String, Value>) {
     let atomic = json!({"x-kubernetes-list-type": "atomic"});
     let atomic_map = json!({"x-kubernetes-map-type": "atomic"});
     for (name, property, extensions) in [
@@ -89,18 +92,36 @@ fn complete(schemas: &mut Map<String, Value>) {
         ("APIResourceList", Some("resources"), &atomic),
         ("APIResource", Some("shortNames"), &atomic),
         ("APIResource", Some("categories"), &atomic),
+        ("APIGroup", Some("serverAddressByClientCIDRs"), &atomic),
+        ("APIGroup", Some("versions"), &atomic),
+        ("APIGroupList", Some("groups"), &atomic),
+        ("APIVersions", Some("serverAddressByClientCIDRs"), &atomic),
+        ("APIVersions", Some("versions"), &atomic),
     ] {
         extend(schemas, &format!("{META}.{name}"), property, extensions);
     }
 }
 
 /// The kinds that every group answers or accepts, which clients find by their own group too.
-fn add_meta_kinds(schemas: &mut Map<String, Value>, version: &GroupVersion<'_>) {
-    for name in ["APIResourceList", "DeleteOptions", "Status", "WatchEvent"] {
-        let own = GroupVersionKind::gvk(version.group(), version.version(), name);
+pub(super) fn name_meta_kinds(
+    schemas: &mut Map<String, Value>,
+    version: Option<&GroupVersion<'_>>,
+) {
+    const NAMES: [&str; 7] = [
+        "APIGroup",
+        "APIGroupList",
+        "APIResourceList",
+        "APIVersions",
+        "DeleteOptions",
+        "Status",
+        "WatchEvent",
+    ];
+    for name in NAMES {
         let mut kinds = vec![kind(&GroupVersionKind::gvk("", "v1", name))];
-        if matches!(name, "DeleteOptions" | "WatchEvent") && own.api_version() != "v1" {
-            kinds.push(kind(&own));
+        let own = version.map(|found| GroupVersionKind::gvk(found.group(), found.version(), name));
+        let own = own.filter(|found| found.api_version() != "v1");
+        if matches!(name, "DeleteOptions" | "WatchEvent") {
+            kinds.extend(own.as_ref().map(kind));
         }
         extend(schemas, &format!("{META}.{name}"), None, &json!({GVK: kinds}));
     }
@@ -129,17 +150,9 @@ fn object_schema(resource: &ServedResource, shared: &Map<String, Value>) -> Valu
         Value::Object(schema) => schema.clone(),
         _ => Map::new(),
     };
-    let mut properties = match schema.remove("properties") {
-        Some(Value::Object(properties)) => properties,
-        _ => Map::new(),
-    };
-    properties.extend(type_properties(shared));
-    properties.insert(
-        "metadata".into(),
-        described("Standard object's metadata.", &format!("{META}.ObjectMeta")),
-    );
+    complete_embedded(&mut schema, shared);
+    add_object_properties(&mut schema, shared);
     schema.insert("type".into(), "object".into());
-    schema.insert("properties".into(), properties.into());
     schema.insert(GVK.into(), json!([kind(&resource.gvk())]));
     let selectable = resource.definition().selectable_fields();
     if !selectable.is_empty() {
@@ -147,6 +160,32 @@ fn object_schema(resource: &ServedResource, shared: &Map<String, Value>) -> Valu
         schema.insert("x-kubernetes-selectable-fields".into(), fields.collect());
     }
     schema.into()
+}
+
+/// Says of the objects within an object that they have what every object has.
+fn complete_embedded(schema: &mut Map<String, Value>, shared: &Map<String, Value>) {
+    for (key, value) in schema {
+        let inner = match (key.as_str(), value) {
+            ("properties", Value::Object(properties)) => properties.values_mut().collect(),
+            ("items" | "additionalProperties", value) => vec![value],
+            _ => continue,
+        };
+        for schema in inner.into_iter().filter_map(Value::as_object_mut) {
+            complete_embedded(schema, shared);
+            if schema.get("x-kubernetes-embedded-resource").is_some_and(|found| found == true) {
+                add_object_properties(schema, shared);
+            }
+        }
+    }
+}
+
+fn add_object_properties(schema: &mut Map<String, Value>, shared: &Map<String, Value>) {
+    let properties = schema.entry("properties").or_insert_with(|| json!({}));
+    if let Some(properties) = properties.as_object_mut() {
+        properties.extend(type_properties(shared));
+        let metadata = described("Standard object's metadata.", &format!("{META}.ObjectMeta"));
+        properties.insert("metadata".into(), metadata);
+    }
 }
 
 fn list_schema(resource: &ServedResource, item: &str, shared: &Map<String, Value>) -> Value {

@@ -18,7 +18,7 @@ use milo_core::{
 use crate::{
     cache::Cache,
     errors,
-    rest::{Handlers, RestRequest},
+    rest::{Handlers, List, RestRequest, Watch},
 };
 
 /// Where the objects of a kind are kept.
@@ -117,6 +117,30 @@ impl<'a> Target<'a> {
 }
 
 impl Backend {
+    /// The handlers, if they only answer what is created.
+    pub(super) fn reviews(&self) -> Option<&Handlers> {
+        match self {
+            Self::Rest(handlers) if handlers.reviews => Some(handlers),
+            _ => None,
+        }
+    }
+
+    /// The handler that lists, if one has to be asked.
+    pub(super) fn lists(&self) -> Option<&dyn List> {
+        match self {
+            Self::Rest(handlers) => handlers.list.as_deref(),
+            Self::KeyValue(_) => None,
+        }
+    }
+
+    /// The handler that watches, if one has to be asked.
+    pub(super) fn watches(&self) -> Option<Arc<dyn Watch>> {
+        match self {
+            Self::Rest(handlers) => handlers.watch.clone(),
+            Self::KeyValue(_) => None,
+        }
+    }
+
     /// The newest state of the object, or none.
     pub(super) async fn read(&self, target: &Target<'_>) -> Result<Option<Record>, StatusError> {
         match self {
@@ -126,7 +150,7 @@ impl Backend {
             Self::Rest(handlers) => {
                 let get = handlers.get.as_ref().ok_or_else(|| target.unsupported(&Verb::Get))?;
                 let object = get.get(&target.request()).await?;
-                object.map(|object| record(target.key, &object)).transpose()
+                object.map(|object| record(target.key, object, target.definition)).transpose()
             }
         }
     }
@@ -136,16 +160,6 @@ impl Backend {
         match self {
             Self::Rest(handlers) if handlers.get.is_none() => Ok(None),
             _ => self.read(target).await,
-        }
-    }
-
-    /// The revision of the newest change of all, when it can be told.
-    pub(super) async fn revision(&self) -> Result<Option<Revision>, StatusError> {
-        match self {
-            Self::KeyValue(store) => {
-                store.storage.revision().await.map(Some).map_err(|error| errors::read(&error))
-            }
-            Self::Rest(_) => Ok(None),
         }
     }
 
@@ -242,10 +256,15 @@ fn raced(error: StatusError) -> WriteError {
 }
 
 /// An object of a handler as a record, so that everything above is the same for all kinds.
-pub(super) fn record(key: &Key, object: &Object) -> Result<Record, StatusError> {
-    let revision = revision_of(object).ok_or_else(|| {
+pub(super) fn record(
+    key: &Key,
+    mut object: Object,
+    definition: &ResourceDefinition,
+) -> Result<Record, StatusError> {
+    let revision = revision_of(&object).ok_or_else(|| {
         StatusError::internal(format!("the handler of {key} answered without a resourceVersion"))
     })?;
+    object.set_type(definition.api_version(), definition.kind());
     Ok(Record { key: key.clone(), revision, value: object.encode().bytes().clone() })
 }
 

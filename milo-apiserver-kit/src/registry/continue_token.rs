@@ -39,33 +39,57 @@ impl ContinueToken {
         encode(-1, String::from_utf8_lossy(relative).into_owned())
     }
 
+    /// A token that goes on in a handler's own words, at a revision or inconsistently.
+    pub(crate) fn opaque(next: String, revision: Option<Revision>) -> String {
+        let rv = revision.map_or(-1, |found| i64::try_from(found.get()).unwrap_or(i64::MAX));
+        encode(rv, next)
+    }
+
+    /// Reads what [`opaque`](Self::opaque) wrote.
+    pub(crate) fn parse_opaque(text: &str) -> Result<(Option<Revision>, String), StatusError> {
+        let wire = Wire::read(text)?;
+        Ok((wire.revision()?, wire.start))
+    }
+
     /// Reads a token. A start outside `range` cannot be expressed: it is relative to it.
     pub(crate) fn parse(text: &str, range: &KeyRange) -> Result<Self, StatusError> {
-        let invalid =
-            || StatusError::bad_request("invalid continue token: continue key is not valid");
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
-        let wire: Wire = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
-        let clean = !wire.start.is_empty()
-            && !wire.start.starts_with('/')
+        let wire = Wire::read(text)?;
+        let clean = !wire.start.starts_with('/')
             && wire
                 .start
                 .trim_end_matches('\0')
                 .split('/')
                 .all(|part| !matches!(part, "" | "." | ".."));
-        if wire.v != VERSION || !clean {
+        if !clean {
             return Err(invalid());
         }
-        let revision = match wire.rv {
-            -1 => None,
-            1.. => Some(Revision::new(wire.rv.unsigned_abs())),
-            _ => return Err(invalid()),
-        };
+        let revision = wire.revision()?;
         let start = [range.start().as_ref(), wire.start.as_bytes()].concat();
         if start.as_slice() >= range.end().as_ref() {
             return Err(invalid());
         }
         Ok(Self { revision, start: start.into() })
     }
+}
+
+impl Wire {
+    fn read(text: &str) -> Result<Self, StatusError> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
+        let wire: Self = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
+        if wire.v == VERSION && !wire.start.is_empty() { Ok(wire) } else { Err(invalid()) }
+    }
+
+    fn revision(&self) -> Result<Option<Revision>, StatusError> {
+        match self.rv {
+            -1 => Ok(None),
+            1.. => Ok(Some(Revision::new(self.rv.unsigned_abs()))),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+fn invalid() -> StatusError {
+    StatusError::bad_request("invalid continue token: continue key is not valid")
 }
 
 fn encode(rv: i64, start: String) -> String {

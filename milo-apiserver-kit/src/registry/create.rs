@@ -34,6 +34,9 @@ impl Resource {
         place: &Place,
         body: &[u8],
     ) -> Result<Response<Body>, StatusError> {
+        if let Some(handlers) = self.backend.reviews() {
+            return self.review(call, place, handlers, body).await;
+        }
         let options = WriteOptions::parse(call.query, "CreateOptions")?;
         let mut object = self.decode(call, body, options.field_validation)?;
         self.set_namespace(call, &mut object)?;
@@ -201,20 +204,7 @@ impl Resource {
         object: &Object,
         name: &str,
     ) -> Result<(), StatusError> {
-        if place.sees_all() {
-            return Ok(());
-        }
-        let view = place.filter().view();
-        let labels = view.labels.matches_object(object);
-        let fields = view.fields.requirements().iter().all(|requirement| {
-            let field = self
-                .definition
-                .selectable_fields()
-                .iter()
-                .find(|field| field.label() == requirement.path());
-            field.is_some_and(|field| field.value(object.fields()) == requirement.value())
-        });
-        if labels && fields {
+        if place.filter().shows(object, &self.definition) {
             return Ok(());
         }
         let why = "the object does not belong to the control plane that the request was sent to";

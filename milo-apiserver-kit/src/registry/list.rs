@@ -12,7 +12,7 @@ use milo_core::{
 use super::{Call, KeyValue, Place, Resource, continue_token::ContinueToken, render::ListMeta};
 use crate::{
     body::Body,
-    cache::{Cached, Filter, Listing, Shared},
+    cache::{Cached, Filter, Listing, Shared, Walk},
     errors,
     request::options::{Freshness, ListOptions, Selection},
 };
@@ -20,7 +20,7 @@ use crate::{
 /// How many records are read at once when the storage has to be asked.
 const PAGE: usize = 10_000;
 
-const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to display a consistent \
+pub(super) const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to display a consistent \
      list result. You can start a new list without the continue parameter, or use the continue \
      token in this response to retrieve the remainder of the results. Continuing with the \
      provided token results in an inconsistent list - objects that were created, modified, or \
@@ -43,7 +43,10 @@ impl Resource {
         call: &Call<'_>,
         place: &Place,
         options: ListOptions,
-    ) -> Result<(ListMeta, Vec<Shared>), StatusError> {
+    ) -> Result<(ListMeta, Walk), StatusError> {
+        if let Some(list) = self.backend.lists() {
+            return self.select_from(list, call, place, options).await;
+        }
         self.check_fields(&options.selection)?;
         let whole = self.selected_range(place, &call.target.namespace, &options.selection)?;
         let filter = place.filter().selecting(options.selection);
@@ -60,9 +63,17 @@ impl Resource {
             Some(None) => Freshness::MostRecent,
             None => options.freshness,
         };
-        // Any state will do, so the whole of it is as good as a part: as upstream's cache answers.
-        let limit = options.limit.filter(|_| freshness != Freshness::Any);
-        let listing = self.listing(&range, &whole, &filter, limit, freshness).await;
+        let listing = if !self.key_value()?.cache.is_ready()
+            && options.limit.is_some()
+            && filter.selects_all()
+        {
+            // A page of what is in the storage is cheap, and there for the asking.
+            self.page_of_storage(&range, &filter, options.limit, freshness).await
+        } else {
+            // Any state will do, so the whole of it is as good as a part: as upstream's cache answers.
+            let limit = options.limit.filter(|_| freshness != Freshness::Any);
+            self.listing(&range, &filter, limit, freshness).await
+        };
         let listing = match listing {
             Err(error) if error.reason() == "Expired" => {
                 return Err(match token {
@@ -88,33 +99,58 @@ impl Resource {
     async fn listing(
         &self,
         range: &KeyRange,
-        whole: &KeyRange,
         filter: &Filter,
         limit: Option<usize>,
         freshness: Freshness,
     ) -> Result<Listing, StatusError> {
         let store = self.key_value()?;
-        store.cache.reach(freshness).await?;
         let exactly = match freshness {
             Freshness::Exact(revision) => Some(revision),
             _ => None,
         };
-        if let Some(listing) = store.cache.list(range, whole, filter, limit, exactly).await {
+        match store.cache.reach(freshness).await {
+            // The cache does not keep up, but the storage answers.
+            Err(error) if freshness == Freshness::MostRecent && error.reason() == "Timeout" => {
+                return self.listing_at(store, range, filter, limit, None).await;
+            }
+            reached => reached?,
+        }
+        if let Some(listing) = store.cache.list(range, filter, limit, exactly).await {
             return Ok(listing);
         }
-        // Only a state that was asked for exactly can be one that the cache does not show.
-        let revision = exactly.unwrap_or_else(|| store.cache.revision());
-        self.listing_at(store, range, filter, limit, revision).await
+        // Only a state that was asked for exactly can be one that the cache does not know.
+        self.listing_at(store, range, filter, limit, exactly).await
     }
 
-    /// An older state, which only the storage still knows.
+    /// A page while the cache has lost the storage.
+    async fn page_of_storage(
+        &self,
+        range: &KeyRange,
+        filter: &Filter,
+        limit: Option<usize>,
+        freshness: Freshness,
+    ) -> Result<Listing, StatusError> {
+        let at = match freshness {
+            Freshness::Exact(revision) => Some(revision),
+            Freshness::MostRecent | Freshness::Any | Freshness::NotOlderThan(_) => None,
+        };
+        let listing = self.listing_at(self.key_value()?, range, filter, limit, at).await?;
+        match freshness {
+            Freshness::NotOlderThan(wanted) if listing.revision < wanted => {
+                Err(StatusError::resource_version_too_large(wanted.get(), listing.revision.get()))
+            }
+            _ => Ok(listing),
+        }
+    }
+
+    /// A state that the cache does not know: an older one, or the newest when none is named.
     async fn listing_at(
         &self,
         store: &KeyValue,
         range: &KeyRange,
         filter: &Filter,
         limit: Option<usize>,
-        revision: Revision,
+        mut at: Option<Revision>,
     ) -> Result<Listing, StatusError> {
         let everything = filter.is_everything();
         let limit = limit.unwrap_or(usize::MAX);
@@ -123,9 +159,12 @@ impl Resource {
         while let Some(part) = rest.take() {
             // One more than asked for tells whether the list goes on.
             let wanted = if everything { (limit - objects.len()).saturating_add(1) } else { PAGE };
-            let options = StorageList::default().at(revision).limit(wanted.min(PAGE));
+            let mut options = StorageList::default().limit(wanted.min(PAGE));
+            options.at = at;
             let page = store.storage.list(&part, options).await;
             let page = page.map_err(|error: ReadError| errors::read(&error))?;
+            // All pages are of one state.
+            let revision = *at.get_or_insert(page.revision);
             let mut last = None;
             let total = page.records.len() as u64 + page.remaining;
             for (index, record) in page.records.into_iter().enumerate() {
@@ -140,7 +179,7 @@ impl Resource {
                 if objects.len() == limit {
                     let next = objects.last().map(|object| object.key().to_bytes());
                     let remaining = everything.then(|| total - index as u64);
-                    return Ok(Listing { objects, revision, next, remaining });
+                    return Ok(Listing { objects: Walk::over(objects), revision, next, remaining });
                 }
                 objects.push(Arc::new(object));
             }
@@ -150,6 +189,7 @@ impl Resource {
                 rest = range.starting_at([last.as_ref(), b"\0"].concat().into());
             }
         }
+        let (objects, revision) = (Walk::over(objects), at.unwrap_or(Revision::ZERO));
         Ok(Listing { objects, revision, next: None, remaining: None })
     }
 

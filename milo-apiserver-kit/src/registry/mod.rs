@@ -2,6 +2,7 @@
 
 mod admission;
 mod backend;
+mod connect;
 mod continue_token;
 mod create;
 mod decode;
@@ -11,6 +12,9 @@ mod list;
 mod patch;
 mod render;
 mod resource;
+mod rest_list;
+mod rest_watch;
+mod review;
 mod update;
 mod watch;
 
@@ -27,6 +31,7 @@ use milo_core::{
 };
 
 pub(crate) use backend::{Backend, KeyValue};
+pub(crate) use connect::{Connection, body_of};
 pub(crate) use patch::{PATCH_TYPES, PatchType};
 pub(crate) use resource::{Call, Place, Resource};
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Call, Resource};
 use crate::{
     body::Body,
-    cache::Shared,
+    cache::Walk,
     media::Encoding,
     negotiate::{Accepted, Form, MetaVersion, PartialKind},
     respond,
@@ -107,7 +107,7 @@ impl Resource {
         &self,
         call: &Call<'_>,
         meta: &ListMeta,
-        objects: Vec<Shared>,
+        objects: Walk,
     ) -> Result<Response<Body>, StatusError> {
         if call.copies() {
             let body = list::copied(self.list_head(meta), objects);

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, request::Parts};
 use milo_core::{
     admission::Admission,
-    authorization::Authorizer,
-    definition::{ResourceDefinition, View},
+    definition::ResourceDefinition,
     key::{Key, KeyRange},
     meta,
     object::Object,
     request::{RequestAttributes, ResourceAttributes},
     scope::Scope,
-    selector::{FieldOperator, FieldRequirement, LabelOperator, LabelRequirement},
     status::StatusError,
     storage::{Record, Storage},
 };
@@ -22,11 +20,18 @@ use super::{
     backend::{Backend, KeyValue, Target},
 };
 use crate::{
+    authorizers::Authorizers,
     body::Body,
     cache::{Cached, CorruptObject, Filter},
+    discovery::ServedResource,
+    errors,
+    kind::Connecting,
     media::Encoding,
     negotiate::Form,
-    request::{Query, options::Selection},
+    request::{
+        Query,
+        options::{Freshness, Selection, get_version},
+    },
     strategy::{Plain, Strategy},
 };
 
@@ -34,6 +39,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Resource {
     pub(super) definition: Arc<ResourceDefinition>,
+    /// What discovery tells: nothing else is routed.
+    served: ServedResource,
+    connects: Vec<Connecting>,
     pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
@@ -49,7 +57,7 @@ pub(crate) struct Call<'a> {
     pub(crate) form: Form,
     pub(crate) encoding: Encoding,
     /// Who decides what else the client may do.
-    pub(crate) authorizers: &'a [Arc<dyn Authorizer>],
+    pub(crate) authorizers: &'a Authorizers,
     /// Sent as `Warning` headers.
     pub(crate) warnings: Vec<String>,
 }
@@ -65,13 +73,15 @@ pub(crate) struct Place {
 impl Resource {
     /// `storage` is what admission steps read, wherever the objects of this kind are kept.
     pub(crate) fn new(
-        definition: Arc<ResourceDefinition>,
+        served: ServedResource,
+        connects: Vec<Connecting>,
         backend: Backend,
         storage: Arc<dyn Storage>,
         admission: Arc<[Arc<dyn Admission>]>,
     ) -> Self {
-        let reader = StorageReader(storage);
-        Self { definition, backend, reader, admission, strategy: Arc::new(Plain) }
+        let definition = served.definition().clone();
+        let (reader, strategy) = (StorageReader(storage), Arc::new(Plain));
+        Self { definition, served, connects, backend, reader, admission, strategy }
     }
 
     /// The same with what the kind decides for itself, if anything.
@@ -89,8 +99,14 @@ impl Resource {
         &self.definition
     }
 
-    pub(crate) fn backend(&self) -> &Backend {
-        &self.backend
+    /// The verbs and subresources that are offered.
+    pub(crate) fn served(&self) -> &ServedResource {
+        &self.served
+    }
+
+    /// The subresource of this name that answers HTTP itself.
+    pub(crate) fn connecting(&self, name: &str) -> Option<&Connecting> {
+        self.connects.iter().find(|connecting| connecting.name == name)
     }
 
     /// The server's storage, if the objects of this kind are kept there.
@@ -115,23 +131,10 @@ impl Resource {
     /// Where this kind's objects live for a request in `scope`; none when the kind does not exist
     /// there.
     pub(crate) fn place(&self, scope: &Scope) -> Option<Place> {
-        if scope.kind() == self.definition.home() {
+        if self.definition.lives_in(scope.kind()) {
             return Some(Place { scope: scope.clone(), filter: Filter::default() });
         }
-        let tenant = scope.tenant()?;
-        let mut view = Selection::default();
-        // A tenant whose name cannot be a label value owns nothing that could be labelled.
-        let label = |key, value| LabelRequirement::new(key, LabelOperator::Equals, [value]).ok();
-        match self.definition.view(scope.kind())? {
-            View::Label(key) => view.labels = view.labels.with(label(key, tenant.name())?),
-            View::LabelUid(key) => view.labels = view.labels.with(label(key, tenant.uid())?),
-            View::Field(path) => {
-                let equals = FieldRequirement::new(path, FieldOperator::Equals, tenant.name());
-                view.fields = view.fields.with(equals);
-            }
-            _ => return None,
-        }
-        let filter = Filter::new(view, Selection::default());
+        let filter = Filter::seen_from(scope, &self.definition)?;
         Some(Place { scope: Scope::Platform, filter })
     }
 
@@ -229,27 +232,39 @@ impl Resource {
         self.render_bytes(call, http::StatusCode::OK, &encoded.at(record.revision))
     }
 
-    /// A read is always of the newest state, so a version asked for only has to exist.
+    /// A read is always of the newest state, so a version asked for only has to come to exist.
     async fn check_get_version(&self, call: &Call<'_>) -> Result<(), StatusError> {
-        match call.query.first("resourceVersion") {
-            "" | "0" => Ok(()),
-            version => {
-                let wanted = crate::request::options::parse_revision(version)?;
-                if let Some(current) = self.backend.revision().await?
-                    && wanted > current
-                {
-                    return Err(StatusError::resource_version_too_large(
-                        wanted.get(),
-                        current.get(),
-                    ));
-                }
-                Ok(())
-            }
+        let wanted = get_version(call.query)?;
+        if let Backend::KeyValue(store) = &self.backend
+            && wanted > store.storage.revision().await.map_err(|error| errors::read(&error))?
+        {
+            store.cache.reach(Freshness::NotOlderThan(wanted)).await?;
         }
+        Ok(())
     }
 }
 
 impl<'a> Call<'a> {
+    /// A call that is answered in the plain form.
+    pub(crate) fn new(
+        parts: &'a Parts,
+        query: &'a Query<'a>,
+        target: &'a ResourceAttributes,
+        attributes: &'a RequestAttributes,
+        authorizers: &'a Authorizers,
+    ) -> Self {
+        Self {
+            attributes,
+            target,
+            query,
+            headers: &parts.headers,
+            form: Form::Plain,
+            encoding: Encoding::Json,
+            authorizers,
+            warnings: Vec::new(),
+        }
+    }
+
     /// The same call with warnings of its own, for work that is done in parts.
     pub(super) fn alone(&self) -> Call<'a> {
         Call { warnings: Vec::new(), ..*self }
@@ -260,6 +275,11 @@ impl Place {
     /// The same place, of which only what is selected is meant.
     pub(super) fn selecting(&self, selection: Selection) -> Self {
         Self { scope: self.scope.clone(), filter: self.filter.selecting(selection) }
+    }
+
+    /// The control plane that the objects live in.
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     pub(super) fn sees_all(&self) -> bool {

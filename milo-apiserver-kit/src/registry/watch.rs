@@ -11,20 +11,21 @@ use http::{Response, StatusCode};
 use milo_core::{
     key::KeyRange,
     object::Object,
+    selector::{FieldOperator, FieldRequirement},
     status::StatusError,
     storage::{Event, Revision, Watch},
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Call, Place, Resource};
+use super::{Call, Place, Resource, rest_watch::Watcher};
 use crate::{
     body::Body,
-    cache::{Cache, Cached, Change, Cursor, EventType, Filter, Shared, frame},
+    cache::{Cache, Cached, Change, Cursor, EventType, Filter, Joined, Walk, frame},
     errors,
     negotiate::{Form, MetaVersion},
-    request::options::{Freshness, WatchOptions, WatchStart},
+    request::options::{Freshness, Selection, WatchOptions, WatchStart},
     respond,
     table::{IncludeObject, TableWriter, partial},
 };
@@ -36,26 +37,39 @@ const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// How much is sent at once.
 const BLOCK: usize = 64 * 1024;
+/// How many objects are looked at before other tasks get their turn.
+const TURN: usize = 1024;
 
 impl Resource {
-    pub(crate) fn watch(
+    /// # Errors
+    /// What is wrong before anything was watched. Everything later is told by an event.
+    pub(crate) async fn watch(
         self: &Arc<Self>,
         call: &Call<'_>,
         place: &Place,
         closing: CancellationToken,
     ) -> Result<Response<Body>, StatusError> {
-        let options = WatchOptions::parse(call.query)?;
+        let mut options = WatchOptions::parse(call.query)?;
         self.check_fields(&options.selection)?;
-        let range = self.selected_range(place, &call.target.namespace, &options.selection)?;
+        options.selection = only(options.selection, &call.target.name)?;
         let include = IncludeObject::parse(call.query.first("includeObject"))?;
+        let encoder = Encoder { form: call.form, include, columns_sent: false };
         let ends = Instant::now() + options.timeout.unwrap_or_else(default_duration);
+        if let Some(handler) = self.backend.watches() {
+            let watcher = Watcher::new(self.clone(), handler, call, place, options.selection);
+            return Ok(watcher.stream(options.start, encoder, options.bookmarks, ends, closing));
+        }
+        let range = self.selected_range(place, &call.target.namespace, &options.selection)?;
+        if !self.key_value()?.cache.is_ready() {
+            self.key_value()?.cache.reach(Freshness::Any).await?;
+        }
         let stream = WatchStream {
             resource: self.clone(),
             cache: self.key_value()?.cache.clone(),
             range,
             filter: place.filter().selecting(options.selection),
-            encoder: Encoder { form: call.form, include, columns_sent: false },
-            bookmarks: options.bookmarks.then(|| bookmark_timer(ends)),
+            encoder,
+            bookmarks: options.bookmarks.then(|| first_bookmark(ends)),
             ends,
             closing,
             told: Revision::ZERO,
@@ -71,19 +85,43 @@ impl Resource {
     }
 }
 
+/// What is selected of the object that the request names, if it names one.
+fn only(mut selection: Selection, name: &str) -> Result<Selection, StatusError> {
+    if name.is_empty() {
+        return Ok(selection);
+    }
+    match selection.fields.required_value("metadata.name") {
+        Some(selected) if selected == name => {}
+        Some(_) => {
+            let text = "fieldSelector metadata.name doesn't match requested name";
+            return Err(StatusError::bad_request(text));
+        }
+        None => {
+            let named = FieldRequirement::new("metadata.name", FieldOperator::Equals, name);
+            selection.fields = selection.fields.with(named);
+        }
+    }
+    Ok(selection)
+}
+
 /// Somewhere between one and two minimal durations, so that watches do not end all at once.
 fn default_duration() -> Duration {
     let random = uuid::Uuid::new_v4().as_u128() % MIN_DURATION.as_millis();
     MIN_DURATION + Duration::from_millis(u64::try_from(random).unwrap_or(0))
 }
 
-fn bookmark_timer(ends: Instant) -> Interval {
-    let first = (Instant::now() + BOOKMARK_PERIOD)
-        .min(ends.checked_sub(LAST_BOOKMARK).unwrap_or(ends))
-        .max(Instant::now());
-    let mut timer = tokio::time::interval_at(first, BOOKMARK_PERIOD);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    timer
+/// When the first bookmark is due: in a minute, or shortly before the end, if only just.
+pub(super) fn first_bookmark(ends: Instant) -> Instant {
+    next_bookmark(ends).min(ends.checked_sub(LAST_BOOKMARK).unwrap_or(ends)).max(Instant::now())
+}
+
+/// When the next bookmark is due: in a minute, or shortly before the end, and none after that.
+pub(super) fn next_bookmark(ends: Instant) -> Instant {
+    let now = Instant::now();
+    match ends.checked_sub(LAST_BOOKMARK) {
+        Some(last) if now < last => last.min(now + BOOKMARK_PERIOD),
+        _ => ends,
+    }
 }
 
 /// One client's watch.
@@ -93,8 +131,8 @@ struct WatchStream {
     range: KeyRange,
     filter: Filter,
     encoder: Encoder,
-    /// Only for clients that asked for bookmarks.
-    bookmarks: Option<Interval>,
+    /// When the next one is due, for clients that asked for bookmarks.
+    bookmarks: Option<Instant>,
     ends: Instant,
     closing: CancellationToken,
     /// The highest resource version that the client has been told.
@@ -119,9 +157,9 @@ enum Phase {
     /// Nothing has been sent yet.
     Start(WatchStart),
     /// The state that the watch begins with is being sent.
-    Initial { objects: VecDeque<Shared>, end: Option<Revision>, cursor: Cursor },
-    /// Changes older than the cache remembers come from the storage, up to where `cursor` is.
-    Replay { history: Watch, until: Revision, cursor: Cursor },
+    Initial { objects: Walk, joined: Joined, marked: bool },
+    /// Changes older than the cache remembers come from the storage, up to where it was joined.
+    Replay { history: Watch, joined: Joined },
     /// The watch follows the cache, or catches up with it.
     Live(Cursor),
     /// An error has been sent, or the client is too slow.
@@ -140,10 +178,10 @@ impl WatchStream {
             tokio::task::consume_budget().await;
             let sent = match std::mem::replace(&mut self.phase, Phase::Done) {
                 Phase::Start(start) => self.start(start).await,
-                Phase::Initial { objects, end, cursor } => self.initial(objects, end, cursor),
-                Phase::Replay { history, until, cursor } => {
-                    self.replay(history, until, cursor).await?
+                Phase::Initial { objects, joined, marked } => {
+                    self.initial(objects, joined, marked).await
                 }
+                Phase::Replay { history, joined } => self.replay(history, joined).await?,
                 Phase::Live(cursor) => self.live(cursor).await?,
                 Phase::Done => return None,
             };
@@ -183,56 +221,78 @@ impl WatchStream {
         match start {
             WatchStart::State(freshness, marked) => {
                 cache.reach(freshness).await?;
-                let (objects, joined) = cache.join_with_state(&self.range, &self.filter).await;
-                let end = Some(joined.revision).filter(|_| marked && self.bookmarks.is_some());
+                let (objects, joined) = cache.join_with_state(&self.range, &self.filter);
                 self.told = joined.revision;
-                self.phase = Phase::Initial { objects: objects.into(), end, cursor: joined.cursor };
+                let marked = marked && self.bookmarks.is_some();
+                self.phase = Phase::Initial { objects, joined, marked };
             }
             WatchStart::Now(freshness) => {
                 cache.reach(freshness).await?;
-                let joined = cache.join_now(&self.range);
+                let joined = cache.join_now(&self.range, &self.filter);
                 self.told = joined.revision;
                 self.phase = Phase::Live(joined.cursor);
             }
             WatchStart::After(revision) => {
                 cache.reach(Freshness::NotOlderThan(revision)).await?;
                 self.told = revision;
-                self.phase = match cache.join_after(&self.range, revision) {
-                    Some(cursor) => Phase::Live(cursor),
-                    None => {
-                        let joined = cache.join_now(&self.range);
-                        let storage = cache.storage();
-                        let history = storage.watch(&self.range, revision).await;
-                        let history = history.map_err(|error| errors::watch(&error))?;
-                        history.request_progress();
-                        Phase::Replay { history, until: joined.revision, cursor: joined.cursor }
-                    }
-                };
+                self.phase = self.after(revision).await?;
             }
         }
         Ok(Bytes::new())
     }
 
-    fn initial(
+    /// Goes on after a revision that the cache has reached.
+    async fn after(&self, revision: Revision) -> Result<Phase, StatusError> {
+        let cache = self.cache.clone();
+        if let Some(cursor) = cache.join_after(&self.range, &self.filter, revision) {
+            return Ok(Phase::Live(cursor));
+        }
+        let joined = cache.join_now(&self.range, &self.filter);
+        let history = cache.storage().watch(&self.range, revision).await;
+        let history = history.map_err(|error| errors::watch(&error))?;
+        history.request_progress();
+        Ok(Phase::Replay { history, joined })
+    }
+
+    /// Sends more of the state that the watch begins with. It is walked over, not copied: however
+    /// long it is and however slow the client, it needs the memory of one block.
+    async fn initial(
         &mut self,
-        mut objects: VecDeque<Shared>,
-        end: Option<Revision>,
-        cursor: Cursor,
+        mut objects: Walk,
+        mut joined: Joined,
+        marked: bool,
     ) -> Result<Bytes, StatusError> {
         let mut block = BytesMut::new();
-        while block.len() < BLOCK {
-            let Some(object) = objects.pop_front() else {
-                if let Some(revision) = end {
-                    block.extend_from_slice(&self.bookmark(revision, true));
+        for looked in 1.. {
+            if block.len() >= BLOCK {
+                break;
+            }
+            if looked % TURN == 0 {
+                // Whoever selects little of much must not keep others from their turn.
+                tokio::task::yield_now().await;
+            }
+            let Some(object) = objects.next() else {
+                if marked {
+                    block.extend_from_slice(&self.bookmark(joined.revision, true));
                 }
-                self.phase = Phase::Live(cursor);
+                // What happened meanwhile may be more than the cache keeps for a slow reader. A
+                // client that has only just learned the state should not have to begin again.
+                self.phase = match self.cache.read(&mut joined.cursor) {
+                    Ok(changes) => {
+                        self.unread = changes.into();
+                        Phase::Live(joined.cursor)
+                    }
+                    Err(_) => self.after(joined.revision).await?,
+                };
                 return Ok(block.freeze());
             };
-            let event =
-                self.encoder.event(&self.resource, EventType::Added, &object, object.revision())?;
-            block.extend_from_slice(&event);
+            if self.filter.matches(&object, self.resource.definition()) {
+                let revision = object.revision();
+                let added = EventType::Added;
+                self.encoder.event(&self.resource, added, &object, revision, &mut block)?;
+            }
         }
-        self.phase = Phase::Initial { objects, end, cursor };
+        self.phase = Phase::Initial { objects, joined, marked };
         Ok(block.freeze())
     }
 
@@ -240,8 +300,7 @@ impl WatchStream {
     async fn replay(
         &mut self,
         mut history: Watch,
-        until: Revision,
-        cursor: Cursor,
+        joined: Joined,
     ) -> Option<Result<Bytes, StatusError>> {
         let batch = tokio::select! {
             // When the history ends, the client resumes from where it is.
@@ -255,17 +314,17 @@ impl WatchStream {
         };
         for event in batch.events {
             // What the cache will tell is not told twice.
-            if event.revision() <= until {
+            if event.revision() <= joined.revision {
                 match self.change(event) {
                     Ok(change) => self.unread.push_back(Arc::new(change)),
                     Err(error) => return Some(Err(error)),
                 }
             }
         }
-        self.phase = if batch.revision < until {
-            Phase::Replay { history, until, cursor }
+        self.phase = if batch.revision < joined.revision {
+            Phase::Replay { history, joined }
         } else {
-            Phase::Live(cursor)
+            Phase::Live(joined.cursor)
         };
         Some(Ok(Bytes::new()))
     }
@@ -288,26 +347,25 @@ impl WatchStream {
 
     /// Waits for something to send; none at the end of the watch.
     async fn live(&mut self, mut cursor: Cursor) -> Option<Result<Bytes, StatusError>> {
-        let tick = async {
-            match &mut self.bookmarks {
-                Some(timer) => {
-                    timer.tick().await;
-                }
-                None => std::future::pending().await,
-            }
-        };
+        // One timer for both: a thousand watches that wait have a thousand of them.
+        let wakes = self.bookmarks.map_or(self.ends, |bookmark| bookmark.min(self.ends));
         let due = tokio::select! {
             changed = cursor.changed() => {
                 changed.ok()?;
                 false
             }
-            () = tick => true,
-            () = tokio::time::sleep_until(self.ends) => return None,
+            () = tokio::time::sleep_until(wakes) => {
+                if Instant::now() >= self.ends {
+                    return None;
+                }
+                true
+            }
             () = self.closing.cancelled() => return None,
         };
         let cache = self.cache.clone();
         if due {
             self.bookmark = BookmarkState::Due;
+            self.bookmarks = Some(next_bookmark(self.ends));
             // An idle kind learns here how far the store has come.
             let _ =
                 tokio::time::timeout(Duration::from_secs(1), cache.reach(Freshness::MostRecent))
@@ -356,7 +414,7 @@ impl WatchStream {
 }
 
 /// How the objects of one watch are written.
-struct Encoder {
+pub(super) struct Encoder {
     form: Form,
     include: IncludeObject,
     /// Column definitions come with the first table only.
@@ -365,7 +423,7 @@ struct Encoder {
 
 impl Encoder {
     /// A change: encoded once for all watchers that take the plain form.
-    fn change(
+    pub(super) fn change(
         &mut self,
         resource: &Resource,
         event: EventType,
@@ -374,28 +432,33 @@ impl Encoder {
         if self.form == Form::Plain {
             return Ok(change.frame(event));
         }
-        match change.object(event) {
-            Some(object) => self.event(resource, event, object, change.revision()),
-            None => Ok(Bytes::new()),
+        let mut line = BytesMut::new();
+        if let Some(object) = change.object(event) {
+            self.event(resource, event, object, change.revision(), &mut line)?;
         }
+        Ok(line.freeze())
     }
 
-    fn event(
+    /// Writes the line of an event at the end of `block`.
+    pub(super) fn event(
         &mut self,
         resource: &Resource,
         event: EventType,
         object: &Cached,
         revision: Revision,
-    ) -> Result<Bytes, StatusError> {
+        block: &mut BytesMut,
+    ) -> Result<(), StatusError> {
         if self.form == Form::Plain {
-            return Ok(frame(event.as_str(), &object.body_at(revision)));
+            object.write_frame(event, revision, block);
+            return Ok(());
         }
         let mut decoded = object.decode().map_err(|error| resource.corrupt(&error))?;
         decoded.set_meta("resourceVersion", &revision.to_string());
-        Ok(value_frame(event.as_str(), &self.value(resource, decoded)))
+        block.extend_from_slice(&value_frame(event.as_str(), &self.value(resource, decoded)));
+        Ok(())
     }
 
-    fn bookmark(
+    pub(super) fn bookmark(
         &mut self,
         resource: &Resource,
         revision: Revision,
@@ -440,7 +503,7 @@ fn value_frame(event: &str, object: &Value) -> Bytes {
 }
 
 /// The event that ends a watch with a reason.
-fn error_frame(error: &StatusError) -> Bytes {
+pub(super) fn error_frame(error: &StatusError) -> Bytes {
     let status = serde_json::to_vec(&error.to_status()).unwrap_or_default();
     frame("ERROR", &status)
 }

@@ -35,8 +35,25 @@ pub(crate) struct ResourceTarget<'a> {
     pub(crate) subresource: &'a str,
     /// The name that a `metadata.name=x` field selector asks for.
     pub(crate) selected_name: Option<String>,
-    /// More segments than a resource path has: nothing is served there.
-    pub(crate) overlong: bool,
+    /// What follows the subresource: only some subresources are served there.
+    pub(crate) more: &'a [Cow<'a, str>],
+    /// The old way to ask for a watch: `/watch` before the resource.
+    pub(crate) is_watch_path: bool,
+}
+
+impl ResourceTarget<'_> {
+    /// What follows the subresource in `path`, with its leading slash; empty when nothing does.
+    pub(crate) fn path_below(&self, path: &str) -> String {
+        let mut below = String::new();
+        for segment in self.more {
+            below.push('/');
+            below.push_str(segment);
+        }
+        if path.ends_with('/') {
+            below.push('/');
+        }
+        below
+    }
 }
 
 impl<'a> RequestInfo<'a> {
@@ -60,6 +77,13 @@ fn resource_target<'a>(segments: &'a [Cow<'_, str>]) -> Option<ResourceTarget<'a
     };
     let mut target = ResourceTarget { group, version, ..ResourceTarget::default() };
     let rest = match rest {
+        [word, more @ ..] if word == "watch" && !more.is_empty() => {
+            target.is_watch_path = true;
+            more
+        }
+        _ => rest,
+    };
+    let rest = match rest {
         [word, namespace, more @ ..] if word == "namespaces" => {
             target.namespace = namespace;
             match more {
@@ -75,24 +99,39 @@ fn resource_target<'a>(segments: &'a [Cow<'_, str>]) -> Option<ResourceTarget<'a
     target.resource = at(0);
     target.name = at(1);
     target.subresource = at(2);
-    target.overlong = rest.len() > 3;
+    target.more = rest.get(3..).unwrap_or_default();
     Some(target)
 }
 
 fn verb(method: &Method, target: &mut ResourceTarget<'_>, query: &Query<'_>) -> Verb {
     let collection = target.name.is_empty();
-    match *method {
-        Method::POST => Verb::Create,
-        Method::PUT => Verb::Update,
-        Method::PATCH => Verb::Patch,
-        Method::DELETE if collection => Verb::DeleteCollection,
-        Method::DELETE => Verb::Delete,
-        Method::GET | Method::HEAD if collection => {
+    match verb_of_object(method) {
+        Some(Verb::Get) if target.is_watch_path => {
+            if collection {
+                target.selected_name = selected_name(query);
+            }
+            Verb::Watch
+        }
+        _ if target.is_watch_path => Verb::Other(method.as_str().to_ascii_lowercase()),
+        Some(Verb::Delete) if collection => Verb::DeleteCollection,
+        Some(Verb::Get) if collection => {
             target.selected_name = selected_name(query);
             if query.flag("watch") { Verb::Watch } else { Verb::List }
         }
-        Method::GET | Method::HEAD => Verb::Get,
-        _ => Verb::Other(method.as_str().to_ascii_lowercase()),
+        Some(verb) => verb,
+        None => Verb::Other(method.as_str().to_ascii_lowercase()),
+    }
+}
+
+/// The verb of a method on an object or a subresource.
+pub(crate) fn verb_of_object(method: &Method) -> Option<Verb> {
+    match *method {
+        Method::POST => Some(Verb::Create),
+        Method::PUT => Some(Verb::Update),
+        Method::PATCH => Some(Verb::Patch),
+        Method::DELETE => Some(Verb::Delete),
+        Method::GET | Method::HEAD => Some(Verb::Get),
+        _ => None,
     }
 }
 
@@ -102,7 +141,9 @@ fn selected_name(query: &Query<'_>) -> Option<String> {
         return None;
     }
     let selector = milo_core::selector::FieldSelector::parse(selector).ok()?;
-    selector.required_value("metadata.name").map(str::to_owned)
+    // What cannot be the name of an object names none: it selects nothing.
+    let name = selector.required_value("metadata.name").filter(|name| !name.is_empty())?;
+    milo_core::meta::validate_path_segment(name).is_ok().then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -147,6 +188,26 @@ mod tests {
                 "list",
                 "g|v1||widgets|||a",
             ),
+            (
+                Method::GET,
+                "/apis/g/v1/widgets?fieldSelector=metadata.name%3Da%2Fb",
+                "list",
+                "g|v1||widgets|||",
+            ),
+            (Method::GET, "/apis/g/v1/widgets?watch=False", "list", "g|v1||widgets|||"),
+            (Method::GET, "/apis/g/v1/watch/widgets", "watch", "g|v1||widgets|||"),
+            (Method::GET, "/apis/g/v1/watch/widgets?watch=0", "watch", "g|v1||widgets|||"),
+            (Method::GET, "/apis/g/v1/watch/widgets/a", "watch", "g|v1||widgets|a||"),
+            (
+                Method::GET,
+                "/apis/g/v1/watch/widgets?fieldSelector=metadata.name%3Da",
+                "watch",
+                "g|v1||widgets|||a",
+            ),
+            (Method::GET, "/api/v1/watch/namespaces/n/pods/p", "watch", "|v1|n|pods|p||"),
+            (Method::GET, "/api/v1/watch/namespaces/n", "watch", "|v1|n|namespaces|n||"),
+            (Method::GET, "/apis/g/v1/watch", "list", "g|v1||watch|||"),
+            (Method::POST, "/apis/g/v1/watch/widgets", "post", "g|v1||widgets|||"),
             (Method::POST, "/apis/g/v1/widgets", "create", "g|v1||widgets|||"),
             (Method::PUT, "/apis/g/v1/widgets/a/status", "update", "g|v1||widgets|a|status|"),
             (Method::PATCH, "/apis/g/v1/namespaces/n/widgets/a", "patch", "g|v1|n|widgets|a||"),

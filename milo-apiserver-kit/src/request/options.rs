@@ -276,14 +276,12 @@ impl ListOptions {
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        let freshness = match (matching, version) {
-            (_, "") => Freshness::MostRecent,
-            ("Exact", version) => Freshness::Exact(parse_revision(version)?),
-            ("", version) if limit.is_some() && version != "0" => {
-                Freshness::Exact(parse_revision(version)?)
-            }
-            (_, "0") => Freshness::Any,
-            (_, version) => Freshness::NotOlderThan(parse_revision(version)?),
+        let freshness = match (matching, Version::parse(version)?) {
+            (_, Version::Unset) => Freshness::MostRecent,
+            (_, Version::Any) => Freshness::Any,
+            ("Exact", Version::At(revision)) => Freshness::Exact(revision),
+            ("", Version::At(revision)) if limit.is_some() => Freshness::Exact(revision),
+            (_, Version::At(revision)) => Freshness::NotOlderThan(revision),
         };
         Ok(Self { selection, limit, continue_token, freshness })
     }
@@ -311,11 +309,39 @@ fn check_match(matching: &str, version: &str, continue_token: &str) -> Result<()
     Err(StatusError::invalid("ListOptions", "meta.k8s.io", "", &[error]))
 }
 
-/// A resource version as a client sends it.
-pub(crate) fn parse_revision(text: &str) -> Result<Revision, StatusError> {
-    text.parse().map(Revision::new).map_err(|error| {
-        StatusError::bad_request(format!("invalid resource version: {text:?}: {error}"))
-    })
+/// A resource version as a client asks for it.
+enum Version {
+    Unset,
+    /// Zero, which no state has: any will do.
+    Any,
+    At(Revision),
+}
+
+impl Version {
+    fn parse(text: &str) -> Result<Self, StatusError> {
+        if text.is_empty() {
+            return Ok(Self::Unset);
+        }
+        let number: u64 = text.parse().map_err(|error| {
+            StatusError::bad_request(format!("invalid resource version: {text:?}: {error}"))
+        })?;
+        Ok(if number == 0 { Self::Any } else { Self::At(Revision::new(number)) })
+    }
+}
+
+/// The version that a `GET` must not be older than; zero when any will do. Here, and only here,
+/// upstream finds a version that is no number invalid.
+pub(crate) fn get_version(query: &Query<'_>) -> Result<Revision, StatusError> {
+    let text = query.first("resourceVersion");
+    match Version::parse(text) {
+        Ok(Version::At(revision)) => Ok(revision),
+        Ok(Version::Unset | Version::Any) => Ok(Revision::ZERO),
+        Err(error) => {
+            let path = FieldPath::new("resourceVersion");
+            let error = FieldError::invalid(path, text, error.message());
+            Err(StatusError::invalid("GetOptions", "meta.k8s.io", "", &[error]))
+        }
+    }
 }
 
 /// The longest time that a client may ask a watch to last.
@@ -350,26 +376,22 @@ impl WatchOptions {
         let matching = query.first("resourceVersionMatch");
         let initial = query.optional_flag("sendInitialEvents");
         check_watch(initial, matching)?;
-        let revision = match version {
-            "" | "0" => Revision::ZERO,
-            version => parse_revision(version)?,
-        };
-        let start = match (initial, version) {
-            (None, "" | "0") => WatchStart::State(Freshness::Any, false),
-            (None | Some(false), version) if !matches!(version, "" | "0") => {
-                WatchStart::After(revision)
+        let start = match (initial, Version::parse(version)?) {
+            (None, Version::Unset | Version::Any) => WatchStart::State(Freshness::Any, false),
+            (None | Some(false), Version::At(revision)) => WatchStart::After(revision),
+            (Some(true), Version::Unset) => WatchStart::State(Freshness::MostRecent, true),
+            (Some(true), Version::Any) => WatchStart::State(Freshness::Any, true),
+            (Some(true), Version::At(revision)) => {
+                WatchStart::State(Freshness::NotOlderThan(revision), true)
             }
-            (Some(true), "") => WatchStart::State(Freshness::MostRecent, true),
-            (Some(true), "0") => WatchStart::State(Freshness::Any, true),
-            (Some(true), _) => WatchStart::State(Freshness::NotOlderThan(revision), true),
-            (_, "0") => WatchStart::Now(Freshness::Any),
-            (_, _) => WatchStart::Now(Freshness::MostRecent),
+            (Some(false), Version::Any) => WatchStart::Now(Freshness::Any),
+            (Some(false), Version::Unset) => WatchStart::Now(Freshness::MostRecent),
         };
-        let timeout = query
-            .integer("timeoutSeconds")?
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .filter(|&seconds| seconds > 0)
-            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_WATCH));
+        // As upstream: zero is no limit, and time that is over before it begins is over.
+        let timeout = query.integer("timeoutSeconds")?.filter(|&seconds| seconds != 0);
+        let timeout = timeout.map(|seconds| {
+            Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST_WATCH)
+        });
         Ok(Self { selection, start, bookmarks, timeout })
     }
 }

@@ -28,6 +28,11 @@ impl<'a> Query<'a> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 
+    /// All parameters, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.all(name).next().is_some()
     }
@@ -37,7 +42,7 @@ impl<'a> Query<'a> {
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.all(name)
             .next()
-            .is_some_and(|value| !matches!(value, "false" | "0" | "False" | "FALSE"))
+            .is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
     pub(crate) fn optional_flag(&self, name: &str) -> Option<bool> {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use http::{Method, Request, Response};
 use milo_core::status::StatusError;
+use tokio_util::sync::CancellationToken;
 
 use super::RestRequest;
 use crate::body::Body;
@@ -33,6 +34,15 @@ pub struct ConnectRequest<'a> {
     /// Method, query, headers and body, as the client sent them, without its credentials. The
     /// extensions hold hyper's `OnUpgrade` when the connection can switch protocols.
     pub http: Request<Body>,
+    pub(crate) closing: CancellationToken,
+}
+
+impl ConnectRequest<'_> {
+    /// Completes when the server shuts down. Streams are ended by the kit then; a connection that
+    /// speaks another protocol is the handler's to end.
+    pub fn shutdown(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.closing.clone().cancelled_owned()
+    }
 }
 
 /// How a subresource is reached.
@@ -53,6 +63,12 @@ impl ConnectOptions {
     /// Answers these methods, within the time that other requests have.
     pub fn methods(methods: impl IntoIterator<Item = Method>) -> Self {
         Self { methods: methods.into_iter().collect(), long_running: false, paths: false }
+    }
+
+    /// Whether a method is answered. `HEAD` is, where `GET` is.
+    pub(crate) fn answers(&self, method: &Method) -> bool {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        self.methods.contains(method)
     }
 
     /// Has no time limit and is not counted among the requests in flight: for streams.

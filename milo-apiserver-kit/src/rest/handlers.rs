@@ -15,6 +15,8 @@ pub struct Handlers {
     pub(crate) create: Option<Arc<dyn Create>>,
     pub(crate) update: Option<Arc<dyn Update>>,
     pub(crate) delete: Option<Arc<dyn Delete>>,
+    /// Whether what is created is only answered, and never kept.
+    pub(crate) reviews: bool,
 }
 
 /// Says what one handler is used for; see [`Handlers::of`].
@@ -94,6 +96,16 @@ impl<H: 'static> HandlersBuilder<H> {
     {
         self.handlers.create = Some(self.handler.clone());
         self
+    }
+
+    /// Serves `create` of objects that are questions: answered at once and never kept. They need
+    /// no name and get no UID, and a dry run asks all the same, because nothing changes.
+    pub fn review(mut self) -> Self
+    where
+        H: Create,
+    {
+        self.handlers.reviews = true;
+        self.create()
     }
 
     /// Serves `update` and `patch`.

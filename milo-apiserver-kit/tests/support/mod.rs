@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
 
+pub(crate) mod faults;
 pub(crate) mod watch;
 pub(crate) mod widgets;
 
@@ -36,6 +37,9 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// What a request is made of.
 pub(crate) type Sent = BoxBody<Bytes, Infallible>;
 
+/// A connection, to be used by many.
+pub(crate) type Sender = http2::SendRequest<Sent>;
+
 /// Waits for something that must come.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, what).await.expect("nothing came")
@@ -44,7 +48,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// A server of the hierarchy, and an administrator's connection to it.
 pub(crate) struct Wire {
     pub(crate) server: TestServer,
-    sender: http2::SendRequest<Sent>,
+    sender: Sender,
 }
 
 impl Wire {
@@ -60,7 +64,11 @@ impl Wire {
         storage: Arc<dyn Storage>,
         assemble: impl FnOnce(ServerBuilder) -> ServerBuilder,
     ) -> Self {
-        let server = TestServer::start_on(storage, assemble).await.unwrap();
+        Self::around(TestServer::start_on(storage, assemble).await.unwrap()).await
+    }
+
+    /// An administrator's connection to a server.
+    pub(crate) async fn around(server: TestServer) -> Self {
         let sender = connect(&server, Some(server.pki().admin())).await;
         Self { server, sender }
     }
@@ -102,6 +110,12 @@ impl Wire {
         self.call("GET", url).watch().await
     }
 
+    /// A watch on a connection of its own, whose reader may be slow without holding up others.
+    pub(crate) async fn watch_apart(&self, url: &str) -> Events {
+        let sender = connect(&self.server, Some(self.server.pki().admin())).await;
+        Call::new(&sender, "GET", url).watch().await
+    }
+
     /// Creates an organization, and says what it looks like.
     pub(crate) async fn organization(&self, name: &str) -> Value {
         self.post("organizations", &organization(name)).await.created()
@@ -115,7 +129,16 @@ impl Wire {
 
     /// A connection on which nothing has been sent yet.
     pub(crate) async fn tls(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
-        tls(&self.server, Some(self.server.pki().admin()), protocol).await
+        self.tls_as(Some(self.server.pki().admin()), protocol).await
+    }
+
+    /// The same, as someone else, or as nobody.
+    pub(crate) async fn tls_as(
+        &self,
+        identity: Option<&PemPair>,
+        protocol: &[u8],
+    ) -> TlsStream<TcpStream> {
+        tls(&self.server, identity, protocol).await
     }
 }
 
@@ -143,7 +166,7 @@ pub(crate) fn names(list: &Value) -> Vec<&str> {
     items.iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect()
 }
 
-async fn tls(
+pub(crate) async fn tls(
     server: &TestServer,
     identity: Option<&PemPair>,
     protocol: &[u8],
@@ -170,7 +193,7 @@ async fn tls(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
-async fn connect(server: &TestServer, identity: Option<&PemPair>) -> http2::SendRequest<Sent> {
+pub(crate) async fn connect(server: &TestServer, identity: Option<&PemPair>) -> Sender {
     let stream = TokioIo::new(tls(server, identity, b"h2").await);
     let (sender, connection) =
         http2::handshake(TokioExecutor::new(), stream).await.expect("a connection");
@@ -180,12 +203,12 @@ async fn connect(server: &TestServer, identity: Option<&PemPair>) -> http2::Send
 
 /// A request in the making.
 pub(crate) struct Call {
-    sender: http2::SendRequest<Sent>,
+    sender: Sender,
     request: Request<Sent>,
 }
 
 impl Call {
-    fn new(sender: &http2::SendRequest<Sent>, method: &str, url: &str) -> Self {
+    pub(crate) fn new(sender: &Sender, method: &str, url: &str) -> Self {
         let url = if url.starts_with('/') { url.to_owned() } else { format!("{GROUP}/{url}") };
         let request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())

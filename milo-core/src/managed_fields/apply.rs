@@ -120,9 +120,12 @@ impl<'a> Apply<'a> {
         self.reset.filter(&mut set);
         let mut entries = self.entries()?;
         let last = self.take_last(&mut entries);
-        let merged = self.merge()?;
-        let Merged { mut object, mut changed } = merged;
-        changed |= self.prune(&mut object, &set, last.as_ref(), &mut entries);
+        let Merged { mut object, mut changed } = self.merge()?;
+        if self.prune(&mut object, &set, last.as_ref(), &mut entries) {
+            // What is emptied goes, unless it is applied as empty.
+            self.merge_into(&mut object)?;
+            changed = true;
+        }
         if changed {
             self.take_over(&object, &mut entries)?;
         }
@@ -167,10 +170,14 @@ impl<'a> Apply<'a> {
             return Ok(Merged { object, changed: true });
         };
         let mut object = without_managed_fields(live)?;
-        let changed = merge::objects(self.shape, object.fields_mut(), self.config.fields())
-            .map_err(|problem| live_error(live, problem))?;
+        let changed = self.merge_into(&mut object)?;
         object.metadata_mut().remove(FIELD);
         Ok(Merged { object, changed })
+    }
+
+    fn merge_into(&self, object: &mut Object) -> Result<bool, ApplyError> {
+        let merged = merge::objects(self.shape, object.fields_mut(), self.config.fields());
+        merged.map_err(|problem| live_error(self.live.unwrap_or(self.config), problem))
     }
 
     /// Removes what the manager does not apply any more. Tells whether something may be gone.

@@ -7,7 +7,7 @@ use super::{
     item,
     set::{Entry, FieldSet},
 };
-use crate::schema::shape::{Key, ListKind, ListShape, MapShape, Shape};
+use crate::schema::shape::{Key, ListKind, ListShape, MapShape, Shape, Tracking};
 
 /// Removes from a merged object what is in `last`, the set that the applier owned before, and that
 /// nobody wants any more: `owned` is what all managers own now, the applier's new set included.
@@ -62,6 +62,15 @@ fn map(
         let Element::Field(name) = &entry.element else { continue };
         let Some(value) = fields.get_mut(name.as_ref()) else { continue };
         let declared = shape.fields.get(name.as_ref());
+        if declared.is_some_and(|field| field.tracking != Tracking::Full) {
+            if let Some(Shape::Map(shape)) = declared.map(|field| &field.shape)
+                && let Value::Object(fields) = value
+            {
+                let owned = owned.and_then(|owned| owned.get(&entry.element));
+                map(shape, fields, &entry.below, owned.map(|entry| &entry.below), above, keep);
+            }
+            continue;
+        }
         let owner = owned.and_then(|owned| owned.get(&entry.element));
         let fate = above.step(entry, owner, declared.is_some());
         let inner = declared.map(|field| &field.shape).or(shape.others.as_deref());

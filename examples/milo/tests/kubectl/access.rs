@@ -50,7 +50,25 @@ fn whoever_is_not_an_administrator_is_refused() {
         "Error from server (Forbidden): forbidden: User \"ada\" cannot get path \"/metrics\"",
     );
     // Discovery and health are for everybody who has signed in.
-    assert_eq!(ada.run("api-resources -o name").ok().lines().count(), 4);
+    assert_eq!(ada.run("api-resources -o name").ok().lines().count(), 9);
+    // So is to ask who one is, and what one may do.
+    ada.run("auth whoami").prints(
+        "
+        ATTRIBUTE   VALUE
+        Username    ada
+        UID         1
+        Groups      [developers system:authenticated]
+        ",
+    );
+    ada.run("auth can-i list organizationmemberships").differs("no");
+    milo.run("auth can-i list organizationmemberships").prints("yes");
+    milo.run("auth can-i --list").prints(
+        "
+        Resources   Non-Resource URLs   Resource Names   Verbs
+        *.*         []                  []               [*]
+                    [*]                 []               [*]
+        ",
+    );
     ada.run("get --raw /readyz").prints("ok");
     milo.run("get organizations -o name").prints("organization.resourcemanager.miloapis.com/acme");
 }

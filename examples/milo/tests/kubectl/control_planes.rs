@@ -22,6 +22,11 @@ fn a_project_belongs_to_its_control_plane() {
     let (acme, beta) = two_organizations(&milo);
     acme.run("api-resources -o name").prints(
         "
+        selfsubjectreviews.authentication.k8s.io
+        localsubjectaccessreviews.authorization.k8s.io
+        selfsubjectaccessreviews.authorization.k8s.io
+        selfsubjectrulesreviews.authorization.k8s.io
+        subjectaccessreviews.authorization.k8s.io
         organizationmemberships.resourcemanager.miloapis.com
         projects.resourcemanager.miloapis.com
         ",

@@ -7,16 +7,27 @@ fn kinds_and_schemas() {
     let Some(milo) = Milo::start() else { return };
     milo.run("api-resources").prints(
         "
-        NAME                      SHORTNAMES   APIVERSION                              NAMESPACED   KIND
-        organizationmemberships                resourcemanager.miloapis.com/v1alpha1   true         OrganizationMembership
-        organizations                          resourcemanager.miloapis.com/v1alpha1   false        Organization
-        projects                               resourcemanager.miloapis.com/v1alpha1   false        Project
-        projectsuspensions                     resourcemanager.miloapis.com/v1alpha1   false        ProjectSuspension
+        NAME                        SHORTNAMES   APIVERSION                              NAMESPACED   KIND
+        selfsubjectreviews                       authentication.k8s.io/v1                false        SelfSubjectReview
+        localsubjectaccessreviews                authorization.k8s.io/v1                 true         LocalSubjectAccessReview
+        selfsubjectaccessreviews                 authorization.k8s.io/v1                 false        SelfSubjectAccessReview
+        selfsubjectrulesreviews                  authorization.k8s.io/v1                 false        SelfSubjectRulesReview
+        subjectaccessreviews                     authorization.k8s.io/v1                 false        SubjectAccessReview
+        organizationmemberships                  resourcemanager.miloapis.com/v1alpha1   true         OrganizationMembership
+        organizations                            resourcemanager.miloapis.com/v1alpha1   false        Organization
+        projects                                 resourcemanager.miloapis.com/v1alpha1   false        Project
+        projectsuspensions                       resourcemanager.miloapis.com/v1alpha1   false        ProjectSuspension
         ",
     );
     milo.run("api-resources --categories=datum -o name")
         .prints("organizations.resourcemanager.miloapis.com");
-    milo.run("api-versions").prints("resourcemanager.miloapis.com/v1alpha1");
+    milo.run("api-versions").prints(
+        "
+        authentication.k8s.io/v1
+        authorization.k8s.io/v1
+        resourcemanager.miloapis.com/v1alpha1
+        ",
+    );
     milo.run("explain organization.spec").prints(
         "
         GROUP:      resourcemanager.miloapis.com

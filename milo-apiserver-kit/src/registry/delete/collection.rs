@@ -7,7 +7,7 @@ use milo_core::status::StatusError;
 use super::{Call, Place, Resource};
 use crate::{
     body::Body,
-    cache::Shared,
+    cache::{Shared, Walk},
     request::options::{DeleteOptions, ListOptions},
 };
 
@@ -32,14 +32,13 @@ impl Resource {
         {
             let shared: &Call<'_> = call;
             let deletions = objects
-                .into_iter()
                 .map(|object| self.delete_selected(shared.alone(), &selected, object, &options));
             let mut deletions = futures_util::stream::iter(deletions).buffered(AT_ONCE);
             while let Some(deleted) = deletions.next().await {
                 processed.extend(deleted?);
             }
         }
-        self.render_list(call, &meta, processed).await
+        self.render_list(call, &meta, Walk::over(processed)).await
     }
 
     /// Deletes one of a collection; none when it is gone or no longer the object that was listed.

@@ -1,6 +1,6 @@
 //! Lists of any length, written while they are sent.
 
-use std::sync::Arc;
+use std::{iter::Peekable, sync::Arc};
 
 use bytes::{BufMut, BytesMut};
 use milo_core::{definition::ResourceDefinition, object::Object, status::StatusError};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     body::Body,
-    cache::Shared,
+    cache::Walk,
     media::ListSyntax,
     negotiate::{Accepted, Form, MetaVersion},
     table::{IncludeObject, TableWriter, partial},
@@ -21,11 +21,13 @@ const BLOCK: usize = 128 * 1024;
 /// How many objects are converted before others get their turn: about a millisecond's worth.
 const TURN: usize = 50;
 
+/// What comes after the items of a list.
+const END: &[u8] = b"]}\n";
+
 /// A list of plain JSON: the objects' bytes are copied, nothing is decoded.
-pub(super) fn copied(mut head: BytesMut, objects: Vec<Shared>) -> Body {
-    let size: usize = head.len() + objects.iter().map(|object| object.len() + 1).sum::<usize>() + 3;
-    let mut copier = Copier { objects, next: 0 };
-    if size <= ONE_BLOCK {
+pub(super) fn copied(mut head: BytesMut, objects: Walk) -> Body {
+    let mut copier = Copier { objects: objects.peekable(), begun: false };
+    if let Some(size) = size_of_block(head.len(), &copier.objects) {
         head.reserve(size - head.len());
         copier.fill(&mut head, usize::MAX);
         return Body::full(head.freeze());
@@ -38,27 +40,39 @@ pub(super) fn copied(mut head: BytesMut, objects: Vec<Shared>) -> Body {
     }))
 }
 
+/// The length of a whole list, if it is sent as one block.
+fn size_of_block(head: usize, objects: &Peekable<Walk>) -> Option<usize> {
+    let mut size = head + END.len();
+    for object in objects.clone() {
+        size += object.len() + 1;
+        if size > ONE_BLOCK {
+            return None;
+        }
+    }
+    Some(size)
+}
+
 /// Copies objects into blocks, one after the other.
 struct Copier {
-    objects: Vec<Shared>,
-    next: usize,
+    objects: Peekable<Walk>,
+    begun: bool,
 }
 
 impl Copier {
     /// Appends objects until the block has `size` bytes. True when the list is complete.
     fn fill(&mut self, block: &mut BytesMut, size: usize) -> bool {
-        while let Some(object) = self.objects.get(self.next) {
-            if block.len() >= size {
-                return false;
-            }
-            if self.next > 0 {
+        while block.len() < size {
+            let Some(object) = self.objects.next() else { break };
+            if std::mem::replace(&mut self.begun, true) {
                 block.put_u8(b',');
             }
             object.write_to(block);
-            self.next += 1;
         }
-        block.put_slice(b"]}\n");
-        true
+        let done = self.objects.peek().is_none();
+        if done {
+            block.put_slice(END);
+        }
+        done
     }
 }
 
@@ -68,7 +82,7 @@ pub(super) struct Converter {
     form: Form,
     include: IncludeObject,
     syntax: ListSyntax,
-    objects: std::vec::IntoIter<Shared>,
+    objects: Walk,
 }
 
 impl Converter {
@@ -76,12 +90,12 @@ impl Converter {
         definition: Arc<ResourceDefinition>,
         accepted: Accepted,
         include: IncludeObject,
-        objects: Vec<Shared>,
+        objects: Walk,
     ) -> Self {
         let Accepted { form, encoding } = accepted;
         let items = if matches!(form, Form::Table(_)) { "rows" } else { "items" };
         let syntax = ListSyntax::new(encoding, items);
-        Self { definition, form, include, syntax, objects: objects.into_iter() }
+        Self { definition, form, include, syntax, objects }
     }
 
     /// The whole list, whose metadata this is.

@@ -70,6 +70,9 @@ impl Admission for HierarchyAdmission {
             }
             return Ok(());
         }
+        if request.operation == Operation::Connect {
+            return Ok(());
+        }
         let errors = match request.definition.plural() {
             "organizations" => check_organization(object),
             "projects" => check_project(request.old, object),
