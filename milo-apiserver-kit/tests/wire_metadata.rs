@@ -152,9 +152,9 @@ async fn delete_options() {
         "{conflict}the UID in the precondition (x) does not match the UID in record ({uid}). The object might have been deleted and then recreated"
     );
     let by_rv = format!(
-        "{conflict}the ResourceVersion in the precondition (9999) does not match the ResourceVersion in record ({rv}). The object might have been deleted and then recreated"
+        "{conflict}the ResourceVersion in the precondition (9999) does not match the ResourceVersion in record ({rv}). The object might have been modified"
     );
-    let policy = "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Up\": supported values: \"Background\", \"Foreground\", \"Orphan\"";
+    let policy = "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Up\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
     let dry_run = "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\"";
     refusals(
         &wire,
@@ -163,6 +163,12 @@ async fn delete_options() {
             ("2.7", "DELETE", "organizations/a", r#"{"preconditions":{"resourceVersion":"9999"}}"#, 409, "Conflict", &by_rv),
             ("2.2", "DELETE", "organizations/a", r#"{"propagationPolicy":"Up"}"#, 422, "Invalid", policy),
             ("2.2", "DELETE", "organizations/a?propagationPolicy=Up", "", 422, "Invalid", policy),
+            ("2.2", "POST", "organizations?dryRun=All&dryRun=Some", "{}", 422, "Invalid",
+                "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"All\",\"Some\"]: supported values: \"All\""),
+            ("2.2", "PUT", "organizations/a?dryRun=", "{}", 422, "Invalid",
+                "UpdateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"\"]: supported values: \"All\""),
+            ("2.2", "POST", "organizations?fieldManager=a%0Ab&dryRun=Some&fieldValidation=No", "{}", 422, "Invalid",
+                "CreateOptions.meta.k8s.io \"\" is invalid: [fieldManager: Invalid value: \"a\\nb\": invalid character U+000A (at position 1), dryRun: Unsupported value: [\"Some\"]: supported values: \"All\", fieldValidation: Unsupported value: \"No\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"]"),
             ("2.2", "DELETE", "organizations/a?dryRun=Some", "", 422, "Invalid", dry_run),
             ("2.2", "DELETE", "organizations?dryRun=Some", "", 422, "Invalid", dry_run),
             ("2.2", "DELETE", "organizations/a", r#"{"propagationPolicy":"Orphan","orphanDependents":true}"#, 422, "Invalid",
@@ -317,4 +323,47 @@ async fn dry_runs_write_nothing() {
     let after = wire.get("organizations").await.ok();
     assert_eq!(after["items"], json!([old]), "2.11");
     assert_eq!(version(&after), before, "2.11: nothing was written at all");
+}
+
+#[tokio::test]
+async fn finalizers_of_nobody_are_told_once() {
+    let wire = Wire::start().await;
+    let mut held = organization("a");
+    held["metadata"]["finalizers"] = json!(["plain", "example.com/one"]);
+    let warning = |name: &str| {
+        format!(
+            "299 - \"metadata.finalizers: \\\"{name}\\\": prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers\""
+        )
+    };
+    let answer = wire.post("organizations", &held).await;
+    answer.created();
+    assert_eq!(answer.headers("warning"), [warning("plain")], "2.6");
+    let patch = json!({"metadata": {"finalizers": ["plain", "other"]}});
+    let answer = wire.merge("organizations/a", &patch).await;
+    answer.ok();
+    assert_eq!(answer.headers("warning"), [warning("other")], "2.6: those that are new");
+}
+
+#[tokio::test]
+async fn a_page_of_a_collection_is_deleted() {
+    let wire = Wire::start().await;
+    for name in ["a", "b", "c"] {
+        wire.organization(name).await;
+    }
+    let page = wire.delete("organizations?limit=2").await.ok();
+    assert_eq!(names(&page), ["a", "b"], "2.7");
+    assert!(page["metadata"]["continue"].is_string(), "2.7: how to go on");
+    assert_eq!(names(&wire.get("organizations").await.ok()), ["c"], "2.7");
+    let tried = wire.delete("organizations?dryRun=All").await.ok();
+    assert_eq!(
+        (names(&tried), names(&wire.get("organizations").await.ok())),
+        (vec!["c"], vec!["c"])
+    );
+    let body = json!({"preconditions": {"uid": "x"}});
+    wire.call("DELETE", "organizations").json(&body).send().await.refused(
+        "2.7",
+        409,
+        "Conflict",
+        "…the UID in the precondition (x) does not match the UID in record (…",
+    );
 }

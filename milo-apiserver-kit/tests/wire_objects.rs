@@ -251,6 +251,9 @@ async fn replacing() {
     wire.put("organizations/a", &other).await.refused("2.5 step 1", 409, "Conflict", &text);
     let mut missing = new.clone();
     missing["metadata"]["name"] = "b".into();
+    let text = format!("…Precondition failed: UID in precondition: {uid}, UID in object meta: ");
+    wire.put("organizations/b", &missing).await.refused("2.5 step 1", 409, "Conflict", &text);
+    missing["metadata"]["uid"] = "".into();
     let text = "organizations.resourcemanager.miloapis.com \"b\" not found";
     wire.put("organizations/b", &missing).await.refused("2.5 step 2", 404, "NotFound", text);
     // Metadata that is the server's stays as it is, whatever is sent.

@@ -45,11 +45,13 @@ async fn json_patches() {
         json!([{"op": "replace", "path": "/metadata/none", "value": 1}]),
         json!([{"op": "add", "path": "/metadata/none/deep", "value": 1}]),
         json!([{"op": "add", "path": "/metadata/finalizers/9", "value": "x"}]),
+        json!([{"op": "jump", "path": "/x"}]),
+        json!([{"op": "add"}]),
     ] {
         let answer = wire.json_patch("organizations/a", &patch).await;
         answer.refused(&format!("3.2: {patch}"), 422, "Invalid", UNPROCESSABLE);
     }
-    for patch in ["{", "{}", "[{\"op\":\"jump\",\"path\":\"/x\"}]", "[{\"op\":\"add\"}]", ""] {
+    for patch in ["{", "{}", "[7]", "[{\"op\":\"test\"}, []]", ""] {
         let answer = patch_text(&wire, "organizations/a", patch).await;
         answer.refused(&format!("3.2: {patch}"), 400, "BadRequest", "error decoding patch: …");
     }
@@ -207,4 +209,27 @@ async fn patches_do_not_conflict_with_each_other() {
     assert_eq!(versions.len(), 30, "3.1: each was written");
     let labels = wire.get("organizations/a").await.ok()["metadata"]["labels"].clone();
     assert_eq!(labels.as_object().unwrap().len(), 30, "3.1");
+}
+
+#[tokio::test]
+async fn patches_may_leave_out_the_namespace_but_not_the_name() {
+    let wire = Wire::start().await;
+    wire.organization("o").await;
+    let place = "namespaces/organization-o/organizationmemberships";
+    let created = wire.post(place, &support::membership("m", "u", "o")).await.created();
+    let url = format!("{place}/m");
+    let patched = wire.merge(&url, &json!({"metadata": {"namespace": null}})).await.ok();
+    assert_eq!(patched, created, "3.1: it is filled in");
+    wire.merge(&url, &json!({"metadata": {"name": null}})).await.refused(
+        "3.1",
+        400,
+        "BadRequest",
+        "the name of the object (m based on URL) was undeterminable: name must be provided",
+    );
+    // What only a deletion may set.
+    for (field, value) in [("deletionGracePeriodSeconds", json!(5)), ("generation", json!(-1))] {
+        let answer = wire.merge(&url, &json!({"metadata": {field: value}})).await;
+        let code = if field == "generation" { 200 } else { 422 };
+        assert_eq!(answer.code, code, "2.5 step 5: {}", answer.text());
+    }
 }

@@ -64,7 +64,8 @@ impl Resource {
 
 #[derive(Debug)]
 enum Patch {
-    Json(json_patch::Patch),
+    /// None if one of the operations is none.
+    Json(Option<json_patch::Patch>),
     Merge(Value),
 }
 
@@ -84,10 +85,13 @@ impl Patch {
                 Ok((Self::Merge(patch), duplicates.collect()))
             }
             PatchType::Json => {
+                let operations = patch.as_array().filter(|list| list.iter().all(Value::is_object));
+                let Some(count) = operations.map(Vec::len) else {
+                    let text = "error decoding patch: a JSON patch must be a list of operations";
+                    return Err(StatusError::bad_request(text));
+                };
                 let problems = duplicates.chain(unknown_members(&patch));
                 let problems = problems.map(|text| format!("json patch {text}")).collect();
-                let patch: json_patch::Patch = serde_json::from_value(patch).map_err(bad)?;
-                let count = patch.0.len();
                 if count > OPERATIONS {
                     return Err(StatusError::new(
                         413,
@@ -97,7 +101,8 @@ impl Patch {
                         ),
                     ));
                 }
-                Ok((Self::Json(patch), problems))
+                // Whether operations make sense is only found when they are applied, as upstream.
+                Ok((Self::Json(serde_json::from_value(patch).ok()), problems))
             }
         }
     }
@@ -108,7 +113,8 @@ impl Patch {
                 json_patch::merge(document, patch);
                 Ok(())
             }
-            Self::Json(patch) => json::apply(document, patch),
+            Self::Json(Some(patch)) => json::apply(document, patch),
+            Self::Json(None) => Err(json::refused()),
         }
     }
 }

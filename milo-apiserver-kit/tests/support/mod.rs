@@ -5,6 +5,7 @@
 
 pub(crate) mod faults;
 pub(crate) mod watch;
+pub(crate) mod widgets;
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 

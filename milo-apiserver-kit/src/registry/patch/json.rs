@@ -40,7 +40,7 @@ fn tests_for_absence(operation: &PatchOperation, document: &Value) -> bool {
 }
 
 /// Upstream's whole answer to an operation that cannot be applied.
-fn refused() -> StatusError {
+pub(super) fn refused() -> StatusError {
     StatusError::new(
         422,
         "Invalid",
