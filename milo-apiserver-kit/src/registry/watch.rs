@@ -169,12 +169,14 @@ impl WatchStream {
             }
             // Whoever selects little of much reads on without ever having to wait.
             tokio::task::consume_budget().await;
+            // Apart from the last one these are soon over, and what they need with them: a watch
+            // that waits, as most do, keeps only what waiting takes.
             let sent = match std::mem::replace(&mut self.phase, Phase::Done) {
-                Phase::Start(start) => self.start(start).await,
+                Phase::Start(start) => Box::pin(self.start(start)).await,
                 Phase::Initial { objects, joined, marked } => {
-                    self.initial(objects, joined, marked).await
+                    Box::pin(self.initial(objects, joined, marked)).await
                 }
-                Phase::Replay { history, joined } => self.replay(history, joined).await?,
+                Phase::Replay { history, joined } => Box::pin(self.replay(history, joined)).await?,
                 Phase::Live(cursor) => self.live(cursor).await?,
                 Phase::Done => return None,
             };
@@ -360,9 +362,8 @@ impl WatchStream {
             self.bookmark = BookmarkState::Due;
             self.bookmarks = Some(next_bookmark(self.ends));
             // An idle kind learns here how far the store has come.
-            let _ =
-                tokio::time::timeout(Duration::from_secs(1), cache.reach(Freshness::MostRecent))
-                    .await;
+            let reach = Box::pin(cache.reach(Freshness::MostRecent));
+            let _ = tokio::time::timeout(Duration::from_secs(1), reach).await;
         }
         // In this order: everything up to this revision is in what is read next.
         let reached = cache.revision();
