@@ -53,7 +53,6 @@ fn owned_by<'a>(object: &'a Organization, manager: &str) -> &'a Value {
 }
 
 #[tokio::test]
-#[ignore = "until server-side apply lands"]
 async fn applying_creates_changes_and_leaves_alone() {
     let (_server, api) = start().await;
     let first = wanted(json!({"spec": {"type": "Standard"}}));
@@ -82,7 +81,6 @@ async fn applying_creates_changes_and_leaves_alone() {
 }
 
 #[tokio::test]
-#[ignore = "until server-side apply lands"]
 async fn whoever_disagrees_is_told_and_may_insist() {
     let (_server, api) = start().await;
     api.patch("a", &by("one"), &labels(&[("tier", "gold"), ("size", "large")])).await.unwrap();
@@ -111,7 +109,6 @@ async fn whoever_disagrees_is_told_and_may_insist() {
 }
 
 #[tokio::test]
-#[ignore = "until server-side apply lands"]
 async fn whoever_agrees_owns_it_too() {
     let (_server, api) = start().await;
     let both = labels(&[("tier", "gold")]);
@@ -127,7 +124,6 @@ async fn whoever_agrees_owns_it_too() {
 }
 
 #[tokio::test]
-#[ignore = "until server-side apply lands"]
 async fn what_is_no_longer_applied_goes_away() {
     let (_server, api) = start().await;
     let contact = |contact: Value| wanted(json!({"spec": {"contactInfo": contact}}));
@@ -145,7 +141,6 @@ async fn what_is_no_longer_applied_goes_away() {
 }
 
 #[tokio::test]
-#[ignore = "until server-side apply lands"]
 async fn the_status_is_applied_apart() {
     let (_server, api) = start().await;
     api.patch("a", &by("owner"), &wanted(json!({"spec": {"type": "Standard"}}))).await.unwrap();
@@ -169,7 +164,6 @@ async fn the_status_is_applied_apart() {
 }
 
 #[tokio::test]
-#[ignore = "until server-side apply lands"]
 async fn metadata_alone_is_applied() {
     let (server, api) = start().await;
     kube_support::create(&api, "a").await;

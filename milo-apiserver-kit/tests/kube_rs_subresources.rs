@@ -96,7 +96,6 @@ async fn a_log_is_followed() {
 }
 
 #[tokio::test]
-#[ignore = "until scale lands"]
 async fn the_scale_is_read_and_written() {
     let Workshop { api, .. } = start().await;
     let status = json!({"status": {"replicas": 1, "selector": "app=a"}});
