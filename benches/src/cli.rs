@@ -154,6 +154,18 @@ pub(crate) struct WatchArgs {
     /// Objects that are written, in turn.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = parse_count)]
     pub(crate) watch_objects: usize,
+    /// Watches of the idle workloads.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = parse_count)]
+    pub(crate) idle_watches: usize,
+    /// Watches on one connection in idle-http2.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse_count)]
+    pub(crate) streams: usize,
+    /// Readers of watch-list.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = parse_count)]
+    pub(crate) readers: usize,
+    /// How much each of them reads, in MiB a second.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = parse_count)]
+    pub(crate) read_rate: usize,
     /// How long to wait, after the last write, for watchers to receive it.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub(crate) watch_drain: Duration,
@@ -176,6 +188,12 @@ pub(crate) enum WorkloadName {
     Update,
     /// Write at a steady rate while many watchers listen.
     Watch,
+    /// Watch the whole collection from its beginning, and read it slowly.
+    WatchList,
+    /// Open many watches, each on an HTTP/1.1 connection of its own, and let nothing happen.
+    IdleHttp1,
+    /// The same with many watches on each of a few HTTP/2 connections.
+    IdleHttp2,
     /// DELETE the objects that this run created.
     Delete,
 }
@@ -191,6 +209,9 @@ impl WorkloadName {
             Self::ListSelected => "list-selected",
             Self::Update => "update",
             Self::Watch => "watch",
+            Self::WatchList => "watch-list",
+            Self::IdleHttp1 => "idle-http1",
+            Self::IdleHttp2 => "idle-http2",
             Self::Delete => "delete",
         }
     }

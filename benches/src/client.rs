@@ -1,5 +1,6 @@
 //! HTTPS connections: HTTP/1.1, one request in flight each, kept alive.
 
+mod streams;
 mod tls;
 
 use std::fmt;
@@ -16,8 +17,9 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
+pub(crate) use self::streams::Streams;
 use crate::target::{Credentials, Identity};
 
 /// How much of an error's body is kept for the report.
@@ -33,6 +35,7 @@ pub(crate) struct Endpoint {
     authorization: Option<HeaderValue>,
     server_name: ServerName<'static>,
     tls: TlsConnector,
+    tls_http2: TlsConnector,
     timeout: Duration,
 }
 
@@ -64,7 +67,8 @@ impl Endpoint {
             host_header: HeaderValue::try_from(authority.as_str())?,
             authorization,
             server_name: ServerName::try_from(name).context("unusable server name")?,
-            tls: tls::connector(credentials)?,
+            tls: tls::connector(credentials, b"http/1.1")?,
+            tls_http2: tls::connector(credentials, b"h2")?,
             host,
             timeout,
         })
@@ -112,13 +116,17 @@ impl Endpoint {
     }
 
     async fn connect_unhurried(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.context("connect")?;
-        tcp.set_nodelay(true)?;
-        let tls = self.tls.connect(self.server_name.clone(), tcp).await.context("TLS")?;
+        let tls = self.handshake(&self.tls).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(tls)).await.context("HTTP")?;
         // Its end is seen by the sender, which is all that matters.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
+    }
+
+    async fn handshake(&self, tls: &TlsConnector) -> anyhow::Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.context("connect")?;
+        tcp.set_nodelay(true)?;
+        tls.connect(self.server_name.clone(), tcp).await.context("TLS")
     }
 }
 

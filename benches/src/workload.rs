@@ -4,10 +4,12 @@ mod closed_loop;
 mod create;
 mod delete;
 mod get;
+mod idle;
 mod list;
 mod names;
 mod update;
 mod watch;
+mod watch_list;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -102,6 +104,10 @@ impl<'a> Bench<'a> {
             }
             WorkloadName::Update => update::run(self, &progress).await?,
             WorkloadName::Delete => delete::run(self, &progress).await?,
+            WorkloadName::WatchList => watch_list::run(self, &progress).await?,
+            WorkloadName::IdleHttp1 | WorkloadName::IdleHttp2 => {
+                idle::run(self, name, &progress).await?
+            }
             WorkloadName::Watch => return watch::run(self, &progress).await,
         };
         Ok(vec![measurement])

@@ -4,6 +4,7 @@
 //! change a few things about it, so that inputs reach the checks behind.
 
 mod object;
+mod protobuf;
 mod request;
 mod schema;
 mod spoil;
@@ -11,6 +12,7 @@ mod value;
 mod yaml;
 
 pub(crate) use object::{json_patch, merge_patch, object};
+pub(crate) use protobuf::protobuf;
 pub(crate) use request::{
     any_call, collection_query, escape, headers, method, path, user, write_query,
 };

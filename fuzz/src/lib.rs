@@ -25,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("json_patch", targets::json_patch),
     ("merge_patch", targets::merge_patch),
     ("path", targets::path),
+    ("review", targets::review),
     ("schema", targets::schema),
     ("selector", targets::selector),
     ("sequence", targets::sequence),

@@ -214,6 +214,53 @@ fn assert_same(call: &Call, first: &Answer, again: &Answer) {
     assert_eq!(first, again, "applying the same again changed something: {call:?}");
 }
 
+const REVIEWS: &[(&str, &str, &str)] = &[
+    ("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io/v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
+    ("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews"),
+    ("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews"),
+    ("v1", "DeleteOptions", ""),
+];
+
+/// Reviews and deletions, also in protobuf: whoever asks gets an answer, and about themselves.
+pub(crate) fn review(bytes: &[u8]) {
+    let mut choices = Choices::new(bytes);
+    let user = grammar::user(&mut choices);
+    let (api_version, kind, plural) = REVIEWS[choices.below(REVIEWS.len())];
+    let (content_type, body) = match choices.below(3) {
+        0 => {
+            let protobuf = grammar::protobuf(&mut choices, api_version, kind);
+            ("application/vnd.kubernetes.protobuf", protobuf)
+        }
+        1 => {
+            let about = json!({
+                "resourceAttributes": {"verb": "get", "resource": "gadgets", "name": grammar::text(&mut choices)},
+                "nonResourceAttributes": grammar::value(&mut choices, 2),
+                "namespace": grammar::text(&mut choices),
+                "user": grammar::text(&mut choices),
+                "groups": grammar::value(&mut choices, 2),
+                "extra": grammar::value(&mut choices, 3),
+            });
+            let review = json!({"apiVersion": api_version, "kind": kind, "spec": about});
+            ("application/json", grammar::spoiled(&mut choices, review.to_string()))
+        }
+        _ => {
+            let review = json!({"apiVersion": api_version, "kind": kind, "spec": grammar::value(&mut choices, 4)});
+            ("application/json", review.to_string().into_bytes())
+        }
+    };
+    let mut call = match plural {
+        "" => Call::new(Method::DELETE, format!("{GADGETS}/seed")),
+        plural => {
+            let prefix = choices.pick(&["", "/projects/p1/control-plane"]);
+            let query = grammar::write_query(&mut choices);
+            Call::new(Method::POST, format!("{prefix}/apis/{api_version}/{plural}{query}"))
+        }
+    };
+    call.user = user;
+    visit(|world| world.send(&call.sending(content_type, body)));
+}
+
 /// Requests one after the other, on what the ones before left.
 pub(crate) fn sequence(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);

@@ -195,6 +195,7 @@ impl World {
         let builder = Server::builder(storage.clone())
             .authenticators(authenticators)
             .hierarchy()
+            .self_reviews()
             .resource(gadget_definition());
         let server = runtime.block_on(builder.build()).expect("a server");
         let service = server.service();

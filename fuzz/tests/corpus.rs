@@ -56,6 +56,7 @@ replays!(
     json_patch,
     merge_patch,
     path,
+    review,
     schema,
     selector,
     sequence,

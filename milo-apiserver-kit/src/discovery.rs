@@ -36,6 +36,8 @@ const AGGREGATED_LIST: Conversion =
 #[derive(Clone, Debug)]
 pub struct Discovery {
     documents: BTreeMap<String, Negotiated>,
+    /// The aggregated form of `/api`, whose plain form is different for every address.
+    core: Document,
 }
 
 impl Discovery {
@@ -52,8 +54,7 @@ impl Discovery {
 
         let mut documents = BTreeMap::new();
         let mut add = |path: String, document: Negotiated| documents.insert(path, document);
-        add("/api".into(), both_forms(&legacy::api_versions(), &core));
-        add("/apis".into(), both_forms(&legacy::group_list(&named), &named));
+        add("/apis".into(), both_forms(&legacy::group_list(&named), aggregate(&named)));
         for group in &named {
             let document = Document::json(&legacy::group(group));
             add(format!("/apis/{}", group.name()), Negotiated::json_or_yaml(document));
@@ -63,7 +64,7 @@ impl Discovery {
             let document = Document::json(&legacy::resource_list(version));
             documents.entry(version.path()).or_insert_with(|| Negotiated::json_or_yaml(document));
         }
-        Self { documents }
+        Self { documents, core: aggregate(&core) }
     }
 
     /// Renders the documents of those `resources` that control planes of the kind `scope` serve.
@@ -73,7 +74,7 @@ impl Discovery {
     }
 
     /// Answers `GET path`. `None` when no discovery document lives there. A trailing slash is
-    /// ignored.
+    /// ignored. `address` is where the client reached the server, as `host:port`, which `/api` tells.
     ///
     /// The error, 406, says that `Accept` allows none of the forms; aggregated discovery falls
     /// through to plain JSON when the client lists it.
@@ -81,15 +82,20 @@ impl Discovery {
     pub fn respond(
         &self,
         path: &str,
+        address: &str,
         request: &HeaderMap,
     ) -> Option<Result<Response<Bytes>, StatusError>> {
         let path = path.strip_suffix('/').unwrap_or(path);
+        if path == "/api" {
+            let forms = both_forms(&legacy::api_versions(address), self.core.clone());
+            return Some(forms.respond(request));
+        }
         self.documents.get(path).map(|document| document.respond(request))
     }
 
     /// The paths that have a document, sorted.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.documents.keys().map(String::as_str)
+        std::iter::once("/api").chain(self.documents.keys().map(String::as_str))
     }
 
     /// The document behind `/`: every path of discovery and the `others`, such as `/version`.
@@ -103,11 +109,14 @@ impl Discovery {
 }
 
 /// A plain document, and the aggregated one of the same groups.
-fn both_forms(plain: &serde_json::Value, groups: &[&Group<'_>]) -> Negotiated {
-    let aggregated = Document::json(&aggregated::group_list(groups))
-        .with_content_type(AGGREGATED)
-        .with_cache_control("public");
+fn both_forms(plain: &serde_json::Value, aggregated: Document) -> Negotiated {
     Negotiated::json_or_yaml(Document::json(plain)).offer(JSON, Some(AGGREGATED_LIST), aggregated)
+}
+
+fn aggregate(groups: &[&Group<'_>]) -> Document {
+    Document::json(&aggregated::group_list(groups))
+        .with_content_type(AGGREGATED)
+        .with_cache_control("public")
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //!
 //! A [`Document`] is rendered once. Serving one is a header check and the clone of a
 //! reference-counted buffer. [`Negotiated`] holds the forms in which one path can be had, and picks
-//! by `Accept`.
+//! by `Accept`; YAML is written when it is first asked for.
+
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{
@@ -18,6 +20,7 @@ use sha2::{Digest, Sha512};
 
 pub mod accept;
 
+use crate::media::Encoding;
 use accept::{Accept, MediaRange};
 
 /// The JSON media type.
@@ -73,6 +76,16 @@ impl Document {
     pub fn with_content_type(mut self, content_type: &'static str) -> Self {
         self.content_type = HeaderValue::from_static(content_type);
         self
+    }
+
+    /// The same content in YAML.
+    fn to_yaml(&self) -> Self {
+        let value = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
+        match Encoding::Yaml.encode(&value) {
+            Ok(yaml) => self.encoded(yaml, YAML),
+            // INVARIANT: every value can be written in YAML. JSON is YAML, too.
+            Err(_) => self.clone().with_content_type(YAML),
+        }
     }
 
     /// Sends this `Cache-Control` with the document. Without one the server's default applies.
@@ -159,6 +172,8 @@ struct Offer {
     media_type: &'static str,
     conversion: Option<Conversion>,
     document: Document,
+    /// The document in YAML, if that is what is offered and once it was asked for.
+    yaml: OnceLock<Document>,
 }
 
 /// The `g`, `v` and `as` parameters of an `Accept` clause: the kind that the client wants the
@@ -180,14 +195,15 @@ impl Negotiated {
         Self::default().offer(JSON, None, document)
     }
 
-    /// JSON, and the same bytes as YAML, of which JSON is a part.
+    /// JSON, and the same in YAML.
     #[must_use]
     pub fn json_or_yaml(document: Document) -> Self {
-        let yaml = document.clone().with_content_type(YAML);
+        let yaml = document.clone();
         Self::json(document).offer(YAML, None, yaml)
     }
 
-    /// Adds a form. Earlier ones win where a clause allows several.
+    /// Adds a form. Earlier ones win where a clause allows several. What is offered as [`YAML`] is
+    /// JSON that is converted when it is asked for.
     #[must_use]
     pub fn offer(
         mut self,
@@ -195,7 +211,7 @@ impl Negotiated {
         conversion: Option<Conversion>,
         document: Document,
     ) -> Self {
-        self.offers.push(Offer { media_type, conversion, document });
+        self.offers.push(Offer { media_type, conversion, document, yaml: OnceLock::new() });
         self
     }
 
@@ -215,7 +231,7 @@ impl Negotiated {
         Accept::of(request)
             .ranges()
             .find_map(|range| self.offers.iter().find(|offer| offer.suits(range)))
-            .map(|offer| &offer.document)
+            .map(Offer::document)
             .ok_or_else(|| StatusError::not_acceptable(&self.media_types()))
     }
 
@@ -226,6 +242,13 @@ impl Negotiated {
 }
 
 impl Offer {
+    fn document(&self) -> &Document {
+        match self.media_type {
+            YAML => self.yaml.get_or_init(|| self.document.to_yaml()),
+            _ => &self.document,
+        }
+    }
+
     fn suits(&self, range: &MediaRange<'_>) -> bool {
         let converted = match self.conversion {
             None => range.parameter("as").is_none(),
@@ -366,6 +389,13 @@ mod tests {
             let response = forms.respond(&request(ACCEPT, accept)).unwrap();
             assert_eq!(response.headers()[CONTENT_TYPE], expected, "{accept}");
         }
+        let yaml = forms.respond(&request(ACCEPT, "application/yaml")).unwrap();
+        assert_eq!(yaml.body(), "plain\n");
+        let json = forms.respond(&HeaderMap::new()).unwrap();
+        assert_eq!(
+            (json.body(), &json.headers()[ETAG]),
+            (&"\"plain\"\n".into(), &yaml.headers()[ETAG])
+        );
         let refused = forms.respond(&request(ACCEPT, "text/html")).unwrap_err();
         assert_eq!(refused, StatusError::not_acceptable(&["application/json", "application/yaml"]));
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use http::{Method, Response, StatusCode, request::Parts};
+use http::{Method, Response, StatusCode, header::HOST, request::Parts, uri::Authority};
 use milo_core::{request::RequestAttributes, scope::ScopeKind, status::StatusError};
 
 use crate::{
@@ -106,9 +106,15 @@ impl Documents {
         if path == "/" {
             return Some(Ok(self.index.respond(&parts.headers)));
         }
-        let discovery = self.discovery.respond(path, &parts.headers);
+        let discovery = self.discovery.respond(path, address(parts), &parts.headers);
         discovery.or_else(|| self.openapi.respond(path, parts.uri.query(), &parts.headers))
     }
+}
+
+/// Where the client believes the server to be.
+fn address(parts: &Parts) -> &str {
+    let host = || parts.headers.get(HOST)?.to_str().ok();
+    parts.uri.authority().map(Authority::as_str).or_else(host).unwrap_or_default()
 }
 
 /// Whether resources live below the path.

@@ -13,6 +13,7 @@
 //! | [`Create`] | create | decoding, defaults, names, validation, admission, dry run |
 //! | [`Update`] with [`Get`] | update, patch, apply | all patch types, conflicts, finalizers, generation |
 //! | [`Delete`] with [`Get`] | delete | preconditions, finalizers; with [`List`] deletecollection |
+//! | [`Table`] | | columns and cells of its own for `kubectl get` |
 //! | [`Connect`] | any | for subresources: whatever HTTP can carry |
 //!
 //! A handler sees objects as JSON with metadata; [`Object::to_typed`] and [`Object::from_typed`]
@@ -23,10 +24,12 @@
 mod connect;
 mod handlers;
 mod request;
+mod table;
 
 pub use connect::{Connect, ConnectOptions, ConnectRequest};
 pub use handlers::{Handlers, HandlersBuilder};
 pub use request::{ListQuery, ObjectList, RestRequest, WatchEvent, WatchQuery};
+pub use table::{Table, TableColumn};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;

@@ -1,14 +1,16 @@
 //! The other forms of an object: a row of a `Table`, and metadata alone (`spec/wire.md` 2.9).
 
+use std::{fmt, sync::Arc};
+
 use jiff::Timestamp;
 use milo_core::{
-    definition::{Column, ResourceDefinition},
+    definition::{Column, ColumnKind, ResourceDefinition},
     object::Object,
     status::StatusError,
 };
 use serde_json::{Map, Value, json};
 
-use crate::{human, negotiate::MetaVersion};
+use crate::{human, negotiate::MetaVersion, rest::Table};
 
 /// How much of the object a row carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +33,58 @@ impl IncludeObject {
     }
 }
 
+/// What tables of a kind show: the columns of its definition, or a handler's own.
+#[derive(Clone)]
+pub(crate) struct Layout {
+    definition: Arc<ResourceDefinition>,
+    own: Option<Arc<dyn Table>>,
+}
+
+impl Layout {
+    pub(crate) fn new(definition: Arc<ResourceDefinition>, own: Option<Arc<dyn Table>>) -> Self {
+        Self { definition, own }
+    }
+
+    /// The kind.
+    pub(crate) fn definition(&self) -> &ResourceDefinition {
+        &self.definition
+    }
+
+    /// The columns that follow the name.
+    fn columns(&self) -> Vec<Value> {
+        let column = |name: &str, kind: ColumnKind, format: &str, description: &str, priority| {
+            json!({
+                "name": name, "type": kind.as_str(), "format": format,
+                "description": description, "priority": priority,
+            })
+        };
+        match &self.own {
+            Some(own) => own
+                .columns()
+                .iter()
+                .map(|own| column(&own.name, own.kind, "", &own.description, own.priority))
+                .collect(),
+            None => (self.definition.columns().iter())
+                .map(|own| {
+                    let (name, description) = (own.name(), own.description());
+                    column(name, own.kind(), own.format(), description, own.priority())
+                })
+                .collect(),
+        }
+    }
+
+    /// What these columns show of an object.
+    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        match &self.own {
+            Some(own) => own.cells(object),
+            None => self.definition.columns().iter().map(|own| cell(own, object, now)).collect(),
+        }
+    }
+}
+
 /// Builds tables of one kind.
 pub(crate) struct TableWriter<'a> {
-    definition: &'a ResourceDefinition,
+    layout: &'a Layout,
     version: MetaVersion,
     include: IncludeObject,
     now: Timestamp,
@@ -44,12 +95,8 @@ const NAME_DESCRIPTION: &str = "Name must be unique within a namespace. It is re
      an appropriate name automatically. Cannot be updated.";
 
 impl<'a> TableWriter<'a> {
-    pub(crate) fn new(
-        definition: &'a ResourceDefinition,
-        version: MetaVersion,
-        include: IncludeObject,
-    ) -> Self {
-        Self { definition, version, include, now: Timestamp::now() }
+    pub(crate) fn new(layout: &'a Layout, version: MetaVersion, include: IncludeObject) -> Self {
+        Self { layout, version, include, now: Timestamp::now() }
     }
 
     /// A table of these objects. `metadata` is the list's.
@@ -70,19 +117,14 @@ impl<'a> TableWriter<'a> {
             "name": "Name", "type": "string", "format": "name",
             "description": NAME_DESCRIPTION, "priority": 0,
         })];
-        columns.extend(self.definition.columns().iter().map(|column| {
-            json!({
-                "name": column.name(), "type": column.kind().as_str(), "format": column.format(),
-                "description": column.description(), "priority": column.priority(),
-            })
-        }));
+        columns.extend(self.layout.columns());
         Value::Array(columns)
     }
 
     /// One object.
     pub(crate) fn row(&self, object: &Object) -> Value {
         let mut cells = vec![Value::from(object.name())];
-        cells.extend(self.definition.columns().iter().map(|column| self.cell(column, object)));
+        cells.extend(self.layout.cells(object, self.now));
         let mut row = json!({ "cells": cells });
         match self.include {
             IncludeObject::None => {}
@@ -91,16 +133,16 @@ impl<'a> TableWriter<'a> {
         }
         row
     }
+}
 
-    fn cell(&self, column: &Column, object: &Object) -> Value {
-        let Some(value) = column.json_path().first_in(object.fields()) else { return Value::Null };
-        match (column.kind().as_str(), value) {
-            ("date", Value::String(time)) => human::age(time, self.now).into(),
-            ("integer" | "number", Value::Number(_)) | ("boolean", Value::Bool(_)) => value.clone(),
-            ("string", Value::String(_)) => value.clone(),
-            ("string", Value::Null) | ("date" | "integer" | "number" | "boolean", _) => Value::Null,
-            (_, other) => other.to_string().into(),
-        }
+fn cell(column: &Column, object: &Object, now: Timestamp) -> Value {
+    let Some(value) = column.json_path().first_in(object.fields()) else { return Value::Null };
+    match (column.kind().as_str(), value) {
+        ("date", Value::String(time)) => human::age(time, now).into(),
+        ("integer" | "number", Value::Number(_)) | ("boolean", Value::Bool(_)) => value.clone(),
+        ("string", Value::String(_)) => value.clone(),
+        ("string", Value::Null) | ("date" | "integer" | "number" | "boolean", _) => Value::Null,
+        (_, other) => other.to_string().into(),
     }
 }
 
@@ -112,4 +154,10 @@ pub(crate) fn partial(object: &Object, version: MetaVersion) -> Value {
         "apiVersion": version.api_version(),
         "metadata": metadata,
     })
+}
+
+impl fmt::Debug for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Layout").field(&self.columns()).finish()
+    }
 }

@@ -28,6 +28,7 @@ use milo_apiserver_kit::{
 use milo_core::{definition::ResourceDefinition, status::StatusError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, process::Command};
 
@@ -77,6 +78,60 @@ struct TrinketSpec {
     origin: String,
 }
 
+/// A kind of everything that is hard to say in OpenAPI v2. One schema that kubectl cannot read
+/// spoils all.
+fn oddities() -> ResourceDefinition {
+    let properties = json!({
+        "amount": {
+            "x-kubernetes-int-or-string": true,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+        },
+        "maybe": {"type": "array", "nullable": true, "items": {"type": "string"}},
+        "anything": {"x-kubernetes-preserve-unknown-fields": true},
+        "open": {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": true,
+            "properties": {"known": {"type": "string"}},
+        },
+        "lists": {"type": "array", "items": {"type": "array", "items": {"type": "object"}}},
+        "maps": {"type": "object", "additionalProperties": {
+            "type": "array", "items": {"type": "number", "format": "double"},
+        }},
+        "template": {
+            "type": "object",
+            "x-kubernetes-embedded-resource": true,
+            "properties": {"spec": {"type": "object"}},
+        },
+        "either": {
+            "type": "object",
+            "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
+            "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+        },
+        "ports": {
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["port"],
+            "items": {"type": "object", "required": ["port"], "properties": {
+                "port": {"type": "integer", "default": 80},
+            }},
+        },
+    });
+    let spec = json!({"type": "object", "required": ["amount", "maybe"], "properties": properties});
+    let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}});
+    let crd = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "oddities.demo.example.com"},
+        "spec": {
+            "group": "demo.example.com",
+            "scope": "Cluster",
+            "names": {"plural": "oddities", "singular": "oddity", "kind": "Oddity"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}],
+        },
+    });
+    ResourceDefinition::from_crd(&serde_json::from_value(crd).unwrap()).unwrap()
+}
+
 /// All documents of a server.
 struct Documents {
     discovery: Discovery,
@@ -106,7 +161,7 @@ impl Documents {
             "/version" => Ok(self.version.respond(headers)),
             path => self
                 .discovery
-                .respond(path, headers)
+                .respond(path, "localhost", headers)
                 .or_else(|| self.openapi.respond(path, query, headers))
                 .unwrap_or_else(|| Err(StatusError::no_route())),
         };
@@ -126,7 +181,7 @@ impl Site {
         let gadgets = ResourceDefinition::of::<Gadget>().unwrap();
         let namespaces = ResourceDefinition::of_resource::<Namespace>().unwrap();
         let trinkets = ResourceDefinition::of::<Trinket>().unwrap();
-        let tenant = Documents::new([widgets.clone(), gadgets.clone(), trinkets]);
+        let tenant = Documents::new([widgets.clone(), gadgets.clone(), trinkets, oddities()]);
         Self { root: Documents::new([widgets, gadgets, namespaces]), tenant }
     }
 
@@ -326,6 +381,39 @@ async fn kubectl_explains_by_version_2_in_protobuf() {
 }
 
 #[tokio::test]
+async fn kubectl_reads_whatever_a_schema_may_say() {
+    let Some(kubectl) = Kubectl::start().await else { return };
+    let tenant = kubectl.below(TENANT);
+    for (format, expected) in [
+        (
+            "--output=plaintext-openapiv2",
+            &[
+                "maps\t<map[string][]number>",
+                "port\t<integer>",
+                "kind\t<string>",
+                "amount\t<>",
+                "maybe\t<>",
+            ][..],
+        ),
+        (
+            "--output=plaintext",
+            &[
+                "maps\t<map[string][]number>",
+                "port\t<integer>",
+                "ownerReferences\t<[]OwnerReference>",
+                "maybe\t<[]string> -required-",
+                "known\t<string>",
+            ],
+        ),
+    ] {
+        let told = tenant.run(&["explain", "oddity", "--recursive", format]).await;
+        for expected in expected {
+            assert!(told.contains(expected), "{expected} in {told}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn kubectl_applies_and_compares_with_version_2_at_hand() {
     let Some(kubectl) = Kubectl::start_whole().await else { return };
     let manifest = |size: u32| {
@@ -391,8 +479,8 @@ async fn kubectl_works_below_a_prefix() {
     let Some(kubectl) = Kubectl::start().await else { return };
     let tenant = kubectl.below(TENANT);
     let names = tenant.run(&["api-resources", "-o", "name"]).await;
-    let expected =
-        ["gadgets", "trinkets", "widgets"].map(|name| format!("{name}.demo.example.com"));
+    let expected = ["gadgets", "oddities", "trinkets", "widgets"]
+        .map(|name| format!("{name}.demo.example.com"));
     assert_eq!(names.lines().collect::<Vec<_>>(), expected);
     let origin = tenant.run(&["explain", "trinkets.spec.origin"]).await;
     assert!(origin.contains("Where it was found."), "{origin}");

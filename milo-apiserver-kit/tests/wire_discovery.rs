@@ -14,12 +14,28 @@ async fn the_index_and_what_is_not_in_it() {
     let paths: Vec<&str> =
         index["paths"].as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect();
     assert!(paths.is_sorted(), "1.6: {paths:?}");
-    for path in ["/apis", GROUP, "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"] {
+    for path in
+        ["/apis", GROUP, "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+    {
         assert!(paths.contains(&path), "1.6: {path} in {paths:?}");
         assert_eq!(wire.get(path).await.code, 200, "1.6: {path}");
     }
     let nowhere = wire.get("/nowhere").await;
-    assert_eq!((nowhere.code, nowhere.json()), (404, index), "1.6");
+    assert_eq!((nowhere.code, nowhere.json()), (404, index.clone()), "1.6");
+    // A method that a path does not have is told apart from a path that does not exist.
+    assert_eq!(wire.call("POST", "/nowhere").send().await.code, 404, "1.6");
+    let missing = "the server could not find the requested resource";
+    for path in [
+        "/apis/unheard.example.com",
+        "/apis/unheard.example.com/v1",
+        "/apis/resourcemanager.miloapis.com/v9",
+        "/apis/resourcemanager.miloapis.com/v9/organizations",
+        "/api/v1/pods",
+        "/api/v2",
+    ] {
+        wire.get(path).await.refused(&format!("1.6: {path}"), 404, "NotFound", missing);
+    }
+    assert_eq!(wire.get("/apiary").await.json(), index, "1.6: not below /api");
     let refused = "the server does not allow this method on the requested resource";
     for path in ["/", "/version", "/healthz", GROUP] {
         wire.call("POST", path).send().await.refused(path, 405, "MethodNotAllowed", refused);
@@ -72,6 +88,39 @@ async fn unaggregated_discovery() {
 }
 
 #[tokio::test]
+async fn the_core_group() {
+    let wire = Wire::start().await;
+    for path in ["/api", "/api/"] {
+        let versions = wire.get(path).await.ok();
+        let address = json!([{"clientCIDR": "0.0.0.0/0", "serverAddress": "milo"}]);
+        let expected = json!({
+            "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": address,
+        });
+        assert_eq!(versions, expected, "1.1");
+        let aggregated = wire.call("GET", path).header("accept", AGGREGATED).send().await;
+        assert_eq!(aggregated.header("content-type"), AGGREGATED, "1.2");
+        assert_eq!(aggregated.header("cache-control"), "public", "1.2");
+        assert_eq!(aggregated.ok()["items"], json!([]), "1.2");
+    }
+}
+
+#[tokio::test]
+async fn discovery_in_yaml() {
+    let wire = Wire::start().await;
+    for path in ["/api", "/apis", "/apis/resourcemanager.miloapis.com", GROUP] {
+        let json = wire.get(path).await;
+        let yaml = wire.call("GET", path).header("accept", "application/yaml").send().await;
+        assert_eq!(yaml.header("content-type"), "application/yaml", "1.1: {path}");
+        assert_eq!(yaml.header("etag"), json.header("etag"), "1.2: {path}");
+        assert!(!yaml.text().starts_with('{'), "1.1: {path}: {}", yaml.text());
+        let value: Value = serde_saphyr::from_str(yaml.text()).unwrap();
+        assert_eq!(value, json.ok(), "1.1: {path}");
+        let html = wire.call("GET", path).header("accept", "text/html").send().await;
+        assert_eq!(html.code, 406, "1.1: {path}");
+    }
+}
+
+#[tokio::test]
 async fn aggregated_discovery() {
     let wire = Wire::start().await;
     for accept in [
@@ -84,6 +133,7 @@ async fn aggregated_discovery() {
         let answer = wire.call("GET", "/apis").header("accept", &accept).send().await;
         assert_eq!(answer.header("content-type"), AGGREGATED, "1.2: {accept}");
         assert_eq!(answer.header("vary"), "Accept", "1.2");
+        assert_eq!(answer.header("cache-control"), "public", "1.2");
         let list = answer.ok();
         assert_eq!(list["apiVersion"], "apidiscovery.k8s.io/v2", "1.2");
         let version = &list["items"][0]["versions"][0];

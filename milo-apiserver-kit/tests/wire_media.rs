@@ -1,5 +1,7 @@
 //! `spec/wire.md` section 0.3: media types of requests and answers, and how answers are transferred.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+
 mod support;
 
 use std::{io::Read as _, sync::Arc};

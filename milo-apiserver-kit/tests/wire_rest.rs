@@ -17,15 +17,11 @@ use milo_apiserver_kit::{
 use milo_core::{
     definition::ResourceDefinition, object::Object, status::StatusError, storage::Memory,
 };
-use rest_support::{Book, GROUP, Shelf, book, books};
+use rest_support::{Book, GROUP, Shelf, book, books, complete};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use support::Wire;
-
-fn complete(shelf: &Shelf) -> Handlers {
-    Handlers::of(shelf.clone()).get().list().watch().create().update().delete().build()
-}
 
 async fn serving(handlers: Handlers) -> Wire {
     let kind = Kind::of::<Book>().handlers(handlers);
@@ -98,6 +94,7 @@ async fn a_dry_run_never_reaches_a_handler_that_writes() {
     let patch = json!({"spec": {"pages": 9}});
     wire.merge(&books("/emma?dryRun=All"), &patch).await.ok();
     wire.delete(&books("/emma?dryRun=All")).await.ok();
+    wire.delete(&books("?dryRun=All")).await.ok();
     assert_eq!((shelf.revision(), shelf.writes()), before);
 }
 

@@ -223,6 +223,13 @@ fn documents_that_are_not_structural() {
              <nil>: Invalid value: 2:  in body should be less than or equal to 1",
         ),
         (
+            "unknown field in a default",
+            field(json!({"type": "object", "default": {"a": {"b": 1}}, "properties": {
+                "a": {"type": "object"},
+            }})),
+            "openAPIV3Schema.properties[spec].properties[f].default: unknown field \"a.b\"",
+        ),
+        (
             "rules in a nested context",
             field(
                 json!({"type": "string", "allOf": [{"x-kubernetes-validations": [{"rule": "true"}]}]}),

@@ -12,8 +12,11 @@ use tokio_rustls::TlsConnector;
 
 use crate::target::{Credentials, Identity, Trust};
 
-/// A connector for HTTP/1.1 with the trust and the client certificate of `credentials`.
-pub(super) fn connector(credentials: &Credentials) -> anyhow::Result<TlsConnector> {
+/// A connector for a protocol with the trust and the client certificate of `credentials`.
+pub(super) fn connector(
+    credentials: &Credentials,
+    protocol: &[u8],
+) -> anyhow::Result<TlsConnector> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
@@ -35,7 +38,7 @@ pub(super) fn connector(credentials: &Credentials) -> anyhow::Result<TlsConnecto
             .context("unusable client certificate")?,
         Identity::Anonymous | Identity::Token(_) => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     // Every handshake is a full one, so that servers with and without tickets compare.
     config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))

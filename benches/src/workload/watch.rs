@@ -35,7 +35,7 @@ pub(super) const DUPLICATES: &str = "duplicates";
 pub(super) const OUT_OF_ORDER: &str = "outOfOrder";
 
 /// Watches whose first answer is awaited at the same time.
-const OPENING: usize = 64;
+pub(super) const OPENING: usize = 64;
 
 pub(super) async fn run(
     bench: &Bench<'_>,

@@ -8,14 +8,20 @@
 
 #[path = "kubectl/access.rs"]
 mod access;
+#[path = "kubectl/applying.rs"]
+mod applying;
 #[path = "kubectl/control_planes.rs"]
 mod control_planes;
 #[path = "kubectl/describing.rs"]
 mod describing;
+#[path = "kubectl/gadgets.rs"]
+mod gadgets;
 #[path = "kubectl/reading.rs"]
 mod reading;
 #[path = "kubectl/refusals.rs"]
 mod refusals;
+#[path = "kubectl/restarting.rs"]
+mod restarting;
 mod support;
 #[path = "kubectl/waiting.rs"]
 mod waiting;

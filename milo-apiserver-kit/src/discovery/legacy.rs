@@ -7,10 +7,14 @@ use sha2::{Digest, Sha256};
 
 use super::{Group, GroupVersion, ServedResource, Subresource};
 
-/// `/api`. The `apiVersion` is absent upstream too. No addresses: a client stays with the one it
-/// came by.
-pub(super) fn api_versions() -> Value {
-    json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
+/// `/api`. The `apiVersion` is absent upstream too. There is one address for all clients: the one
+/// that they came by.
+pub(super) fn api_versions(address: &str) -> Value {
+    json!({
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
+    })
 }
 
 /// `/apis`.

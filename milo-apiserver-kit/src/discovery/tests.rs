@@ -16,12 +16,14 @@ use super::{
 const VERBS: [&str; 8] =
     ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+const ADDRESS: &str = "milo.example.com:6443";
+
 fn accept(value: &str) -> HeaderMap {
     HeaderMap::from_iter([(ACCEPT, value.parse().unwrap())])
 }
 
 fn get(discovery: &Discovery, path: &str, headers: &HeaderMap) -> Response<Bytes> {
-    discovery.respond(path, headers).unwrap().unwrap()
+    discovery.respond(path, ADDRESS, headers).unwrap().unwrap()
 }
 
 fn body(response: &Response<Bytes>) -> Value {
@@ -45,7 +47,11 @@ fn the_core_group_is_listed_even_when_empty() {
     let discovery = Discovery::new(&[widgets()]);
     assert_eq!(
         plain(&discovery, "/api"),
-        json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
+        json!({
+            "kind": "APIVersions",
+            "versions": ["v1"],
+            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": ADDRESS}],
+        })
     );
     assert_eq!(
         plain(&discovery, "/api/v1"),
@@ -197,7 +203,7 @@ fn the_form_follows_accept() {
         }
     }
     for header in [beta, "application/vnd.kubernetes.protobuf"] {
-        assert!(discovery.respond("/apis", &accept(header)).unwrap().is_err(), "{header}");
+        assert!(discovery.respond("/apis", ADDRESS, &accept(header)).unwrap().is_err(), "{header}");
     }
 }
 
@@ -237,7 +243,7 @@ fn control_planes_list_what_they_serve() {
         assert_eq!(versions.collect::<Vec<_>>(), expected, "{scope}");
     }
     let user = Discovery::for_scope(&resources, ScopeKind::User);
-    assert!(user.respond("/apis/demo.example.com/v1", &HeaderMap::new()).is_none());
+    assert!(user.respond("/apis/demo.example.com/v1", ADDRESS, &HeaderMap::new()).is_none());
 }
 
 #[test]

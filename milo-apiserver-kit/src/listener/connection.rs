@@ -89,13 +89,17 @@ impl Connection {
         let activity = Activity::new(self.phase.clone());
         let socket = Socket::new(stream, Arc::clone(&activity));
         let stream = tokio::select! {
-            stream = self.handshake(socket) => stream,
+            // What a handshake needs is not kept for as long as the connection.
+            stream = Box::pin(self.handshake(socket)) => stream,
             () = reached(&mut phase, Phase::Draining) => return,
         };
         drop((handshake, phase));
         activity.ready();
         let result = match stream.and_then(|stream| Ok((peer_of(&stream)?, stream))) {
-            Ok((peer, stream)) => self.serve(stream, peer, &activity, service).await,
+            Ok((peer, stream)) => match self.protocol(stream, peer, &activity, service) {
+                Protocol::Http1(connection) => self.drive(connection, &activity).await,
+                Protocol::Http2(connection) => self.drive(connection, &activity).await,
+            },
             Err(reason) => Err(reason),
         };
         if let Err(reason) = result {
@@ -111,13 +115,15 @@ impl Connection {
         }
     }
 
-    async fn serve<S>(
-        &mut self,
+    /// Speaks what was agreed on. Connections are kept apart from the task that drives them: most
+    /// of them wait most of the time, and a task is as large as the largest thing it ever holds.
+    fn protocol<S>(
+        &self,
         stream: TlsStream<Socket>,
         peer: Option<Arc<PeerIdentity>>,
         activity: &Arc<Activity>,
         service: S,
-    ) -> Result<(), String>
+    ) -> Protocol<impl Driven + use<S>, impl Driven + use<S>>
     where
         S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
             + Clone
@@ -149,21 +155,20 @@ impl Connection {
         });
         let io = TokioIo::new(stream);
         if is_http2 {
-            let connection = http2(&self.limits).serve_connection(io, service);
-            self.drive(connection, activity).await
+            Protocol::Http2(Box::pin(http2(&self.limits).serve_connection(io, service)))
         } else {
-            let connection = http1(&self.limits).serve_connection(io, service).with_upgrades();
-            self.drive(connection, activity).await
+            let connection = http1(&self.limits).serve_connection(io, service);
+            Protocol::Http1(Box::pin(connection.with_upgrades()))
         }
     }
 
     /// Runs a connection until it ends by itself, or has been told to end and has done so, or
     /// its peer stops reading, or time is up.
-    async fn drive<C>(&mut self, connection: C, activity: &Activity) -> Result<(), String>
-    where
-        C: Graceful + Future<Output = hyper::Result<()>>,
-    {
-        let mut connection = pin!(connection);
+    async fn drive(
+        &mut self,
+        mut connection: Pin<Box<impl Driven>>,
+        activity: &Activity,
+    ) -> Result<(), String> {
         let mut stalled = pin!(activity.stalled(self.limits.write_timeout));
         tokio::select! {
             biased;
@@ -184,29 +189,37 @@ impl Connection {
     }
 }
 
+/// A connection that speaks one of the protocols.
+enum Protocol<H1, H2> {
+    Http1(Pin<Box<H1>>),
+    Http2(Pin<Box<H2>>),
+}
+
 /// What both protocols can do.
-trait Graceful {
+trait Driven: Future<Output = hyper::Result<()>> + Send {
     /// Begins to close the connection: open requests are answered.
     fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
-impl<I, S> Graceful for http1::UpgradeableConnection<I, S>
+impl<I, S> Driven for http1::UpgradeableConnection<I, S>
 where
-    S: HttpService<Incoming, ResBody = Outgoing>,
+    S: HttpService<Incoming, ResBody = Outgoing> + Send,
     S::Error: Into<BoxError>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send,
+    S::Future: Send,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     fn graceful_shutdown(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
-impl<I, S, E> Graceful for http2::Connection<I, S, E>
+impl<I, S, E> Driven for http2::Connection<I, S, E>
 where
-    S: HttpService<Incoming, ResBody = Outgoing>,
+    S: HttpService<Incoming, ResBody = Outgoing> + Send,
     S::Error: Into<BoxError>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    E: Http2ServerConnExec<S::Future, Outgoing>,
+    S::Future: Send,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send,
+    E: Http2ServerConnExec<S::Future, Outgoing> + Send,
 {
     fn graceful_shutdown(self: Pin<&mut Self>) {
         self.graceful_shutdown();

@@ -13,6 +13,8 @@ use crate::request::body::LIMIT;
 
 /// How deep values may be nested. The parser needs far more stack for a level than that of JSON does.
 const DEPTH: usize = 64;
+/// How many values a document may have. It is read in one go, while other requests wait.
+const NODES: usize = 100_000;
 /// How many events aliases may repeat: enough for a template, too little for a bomb.
 const REPEATED: usize = 20_000;
 /// How many bytes of text the document may have, aliases resolved. Escapes and repeated text may
@@ -69,6 +71,7 @@ fn options(duplicates: DuplicateKeyPolicy) -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: DEPTH,
+            max_nodes: NODES,
             flow_nesting_limit: DEPTH,
             max_documents: 1,
             max_anchors: 1_000,

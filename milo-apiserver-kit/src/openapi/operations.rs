@@ -4,7 +4,7 @@ use kube_core::gvk::GroupVersionKind;
 use serde_json::{Map, Value, json};
 
 use super::names;
-use crate::document::JSON;
+use crate::document::{JSON, YAML};
 
 /// A method on a path, on its way to becoming JSON.
 pub(super) struct Operation {
@@ -56,14 +56,17 @@ pub(super) fn kind(gvk: &GroupVersionKind) -> Value {
     json!({"group": gvk.group, "version": gvk.version, "kind": gvk.kind})
 }
 
-/// A body of one schema, as JSON.
+/// The encodings that objects are sent and answered in.
+const ENCODINGS: [&str; 2] = [JSON, YAML];
+
+/// A body of one schema.
 pub(super) fn body(schema: &str) -> Value {
-    json!({"required": true, "content": content(schema, &[JSON])})
+    json!({"required": true, "content": content(schema, &ENCODINGS)})
 }
 
 /// A body that may be left out.
 pub(super) fn optional_body(schema: &str) -> Value {
-    json!({"content": content(schema, &[JSON])})
+    json!({"content": content(schema, &ENCODINGS)})
 }
 
 /// The body of a patch. Clients choose their way of patching by these keys.
@@ -75,13 +78,13 @@ pub(super) fn patch_body(patch_types: &[String]) -> Value {
 
 /// Answers of one schema under several status codes.
 pub(super) fn answers(codes: &[&str], schema: &str) -> Value {
-    answers_in(codes, schema, &[JSON])
+    answers_in(codes, schema, &ENCODINGS)
 }
 
 /// The answer of a list, which may be a stream of events instead where the kind can be watched.
 pub(super) fn list_answers(schema: &str, can_be_watched: bool) -> Value {
     match can_be_watched {
-        true => answers_in(&["200"], schema, &[JSON, "application/json;stream=watch"]),
+        true => answers_in(&["200"], schema, &[JSON, "application/json;stream=watch", YAML]),
         false => answers(&["200"], schema),
     }
 }

@@ -480,7 +480,7 @@ fn v2_has_its_own_way_of_saying_it() {
     let item = "/apis/demo.example.com/v1/namespaces/{namespace}/widgets/{name}";
     let patch = &v2["paths"][item]["patch"];
     assert_eq!(patch["consumes"], json!(PATCH_TYPES));
-    assert_eq!(patch["produces"], json!(["application/json"]));
+    assert_eq!(patch["produces"], json!(["application/json", "application/yaml"]));
     assert_eq!(
         patch["parameters"][0],
         json!({

@@ -35,11 +35,9 @@ pub(super) fn document(parts: impl Iterator<Item = Value>) -> Value {
             paths.insert(path, convert::path(item));
         }
     }
-    json!({
+    let mut document = json!({
         "swagger": "2.0",
         "info": {"title": "Milo", "version": version::GIT_VERSION},
-        "paths": paths,
-        "definitions": definitions,
         "securityDefinitions": {
             "BearerToken": {
                 "description": "Bearer Token authentication",
@@ -49,7 +47,10 @@ pub(super) fn document(parts: impl Iterator<Item = Value>) -> Value {
             },
         },
         "security": [{"BearerToken": []}],
-    })
+    });
+    document["paths"] = paths.into();
+    document["definitions"] = definitions.into();
+    document
 }
 
 /// Adds a definition. Where several versions define a type that they share, it is of the kinds of

@@ -35,18 +35,19 @@ pub(super) fn of_version(version: &GroupVersion<'_>, patch_types: &[String]) -> 
 
 /// What all documents have in common.
 pub(super) fn document(paths: Map<String, Value>, schemas: Map<String, Value>) -> Value {
-    json!({
+    let mut document = json!({
         "openapi": "3.0.0",
         "info": {"title": "Milo", "version": version::GIT_VERSION},
-        "paths": paths,
         "components": {
-            "schemas": schemas,
             "securitySchemes": {
                 "BearerToken": {"type": "http", "scheme": "bearer"},
             },
         },
         "security": [{"BearerToken": []}],
-    })
+    });
+    document["paths"] = paths.into();
+    document["components"]["schemas"] = schemas.into();
+    document
 }
 
 /// Where the documents are, with their hashes.

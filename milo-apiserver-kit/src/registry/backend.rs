@@ -18,7 +18,7 @@ use milo_core::{
 use crate::{
     cache::Cache,
     errors,
-    rest::{Handlers, List, RestRequest, Watch},
+    rest::{Handlers, List, RestRequest, Table, Watch},
 };
 
 /// Where the objects of a kind are kept.
@@ -122,6 +122,14 @@ impl Backend {
         match self {
             Self::Rest(handlers) if handlers.reviews => Some(handlers),
             _ => None,
+        }
+    }
+
+    /// How a handler shows the objects, if it does.
+    pub(super) fn table(&self) -> Option<Arc<dyn Table>> {
+        match self {
+            Self::Rest(handlers) => handlers.table.clone(),
+            Self::KeyValue(_) => None,
         }
     }
 

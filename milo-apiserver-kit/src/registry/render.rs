@@ -118,7 +118,7 @@ impl Resource {
         }
         let include = IncludeObject::parse(call.query.first("includeObject"))?;
         let accepted = Accepted { form: call.form, encoding: call.encoding };
-        let converter = list::Converter::new(self.definition.clone(), accepted, include, objects);
+        let converter = list::Converter::new(self.layout.clone(), accepted, include, objects);
         let body = converter.body(meta.to_value()).await?;
         Ok(respond::encoded(StatusCode::OK, call.encoding, body))
     }
@@ -129,7 +129,7 @@ impl Resource {
         version: MetaVersion,
     ) -> Result<TableWriter<'_>, StatusError> {
         let include = IncludeObject::parse(call.query.first("includeObject"))?;
-        Ok(TableWriter::new(&self.definition, version, include))
+        Ok(TableWriter::new(&self.layout, version, include))
     }
 
     /// A list up to where its items begin.

@@ -33,6 +33,7 @@ use crate::{
         options::{Freshness, Selection, get_version},
     },
     strategy::{Plain, Strategy},
+    table::Layout,
 };
 
 /// A kind, its storage, its cache and the steps that its writes pass.
@@ -42,6 +43,7 @@ pub(crate) struct Resource {
     /// What discovery tells: nothing else is routed.
     served: ServedResource,
     connects: Vec<Connecting>,
+    pub(super) layout: Layout,
     pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
@@ -80,8 +82,9 @@ impl Resource {
         admission: Arc<[Arc<dyn Admission>]>,
     ) -> Self {
         let definition = served.definition().clone();
+        let layout = Layout::new(definition.clone(), backend.table());
         let (reader, strategy) = (StorageReader(storage), Arc::new(Plain));
-        Self { definition, served, connects, backend, reader, admission, strategy }
+        Self { definition, served, connects, layout, backend, reader, admission, strategy }
     }
 
     /// The same with what the kind decides for itself, if anything.
@@ -97,6 +100,11 @@ impl Resource {
 
     pub(crate) fn definition(&self) -> &Arc<ResourceDefinition> {
         &self.definition
+    }
+
+    /// What tables show.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The verbs and subresources that are offered.

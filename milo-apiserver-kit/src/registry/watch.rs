@@ -4,7 +4,7 @@
 //! a change out: a client that is too slow is disconnected and resumes from the last resource
 //! version it has seen.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode};
@@ -16,8 +16,8 @@ use milo_core::{
     storage::{Event, Revision, Watch},
 };
 use serde_json::{Value, json};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{Call, Place, Resource, rest_watch::Watcher};
 use crate::{
@@ -63,15 +63,17 @@ impl Resource {
         if !self.key_value()?.cache.is_ready() {
             self.key_value()?.cache.reach(Freshness::Any).await?;
         }
+        let bookmarks = options.bookmarks.then(|| first_bookmark(ends));
         let stream = WatchStream {
             resource: self.clone(),
             cache: self.key_value()?.cache.clone(),
             range,
             filter: place.filter().selecting(options.selection),
             encoder,
-            bookmarks: options.bookmarks.then(|| first_bookmark(ends)),
+            bookmarks,
             ends,
-            closing,
+            alarm: Box::pin(tokio::time::sleep_until(bookmarks.unwrap_or(ends))),
+            stop: Box::pin(closing.cancelled_owned()),
             told: Revision::ZERO,
             unread: VecDeque::new(),
             bookmark: BookmarkState::NotDue,
@@ -134,7 +136,11 @@ struct WatchStream {
     /// When the next one is due, for clients that asked for bookmarks.
     bookmarks: Option<Instant>,
     ends: Instant,
-    closing: CancellationToken,
+    /// Rings when the next bookmark is due, or the time is up. It is set once a minute, not
+    /// whenever something happens: with a thousand watchers of busy objects that shows.
+    alarm: Pin<Box<Sleep>>,
+    /// The server shuts down.
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The highest resource version that the client has been told.
     told: Revision,
     /// What is to be sent before anything else.
@@ -176,12 +182,14 @@ impl WatchStream {
             }
             // Whoever selects little of much reads on without ever having to wait.
             tokio::task::consume_budget().await;
+            // Apart from the last one these are soon over, and what they need with them: a watch
+            // that waits, as most do, keeps only what waiting takes.
             let sent = match std::mem::replace(&mut self.phase, Phase::Done) {
-                Phase::Start(start) => self.start(start).await,
+                Phase::Start(start) => Box::pin(self.start(start)).await,
                 Phase::Initial { objects, joined, marked } => {
-                    self.initial(objects, joined, marked).await
+                    Box::pin(self.initial(objects, joined, marked)).await
                 }
-                Phase::Replay { history, joined } => self.replay(history, joined).await?,
+                Phase::Replay { history, joined } => Box::pin(self.replay(history, joined)).await?,
                 Phase::Live(cursor) => self.live(cursor).await?,
                 Phase::Done => return None,
             };
@@ -306,7 +314,7 @@ impl WatchStream {
             // When the history ends, the client resumes from where it is.
             batch = history.next() => batch?,
             () = tokio::time::sleep_until(self.ends) => return None,
-            () = self.closing.cancelled() => return None,
+            () = &mut self.stop => return None,
         };
         let batch = match batch {
             Ok(batch) => batch,
@@ -347,29 +355,27 @@ impl WatchStream {
 
     /// Waits for something to send; none at the end of the watch.
     async fn live(&mut self, mut cursor: Cursor) -> Option<Result<Bytes, StatusError>> {
-        // One timer for both: a thousand watches that wait have a thousand of them.
-        let wakes = self.bookmarks.map_or(self.ends, |bookmark| bookmark.min(self.ends));
         let due = tokio::select! {
             changed = cursor.changed() => {
                 changed.ok()?;
                 false
             }
-            () = tokio::time::sleep_until(wakes) => {
-                if Instant::now() >= self.ends {
-                    return None;
-                }
-                true
-            }
-            () = self.closing.cancelled() => return None,
+            () = &mut self.alarm => true,
+            () = &mut self.stop => return None,
         };
+        if due {
+            if Instant::now() >= self.ends {
+                return None;
+            }
+            self.bookmarks = self.bookmarks.map(|_| next_bookmark(self.ends));
+            self.alarm.as_mut().reset(self.bookmarks.unwrap_or(self.ends));
+        }
         let cache = self.cache.clone();
         if due {
             self.bookmark = BookmarkState::Due;
-            self.bookmarks = Some(next_bookmark(self.ends));
             // An idle kind learns here how far the store has come.
-            let _ =
-                tokio::time::timeout(Duration::from_secs(1), cache.reach(Freshness::MostRecent))
-                    .await;
+            let reach = Box::pin(cache.reach(Freshness::MostRecent));
+            let _ = tokio::time::timeout(Duration::from_secs(1), reach).await;
         }
         // In this order: everything up to this revision is in what is read next.
         let reached = cache.revision();
@@ -491,7 +497,7 @@ impl Encoder {
     }
 
     fn table(&mut self, resource: &Resource, version: MetaVersion, object: &Object) -> Value {
-        let writer = TableWriter::new(resource.definition(), version, self.include);
+        let writer = TableWriter::new(resource.layout(), version, self.include);
         let metadata = json!({ "resourceVersion": object.meta("resourceVersion") });
         let columns = !std::mem::replace(&mut self.columns_sent, true);
         writer.table(&metadata, std::slice::from_ref(object), columns)

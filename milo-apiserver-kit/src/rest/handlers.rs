@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use milo_core::request::Verb;
 
-use super::{Create, Delete, Get, List, Update, Watch};
+use super::{Create, Delete, Get, List, Table, Update, Watch};
 
 /// What can be done with the objects of a kind: nothing, until a handler says otherwise.
 #[derive(Clone, Default)]
@@ -15,6 +15,7 @@ pub struct Handlers {
     pub(crate) create: Option<Arc<dyn Create>>,
     pub(crate) update: Option<Arc<dyn Update>>,
     pub(crate) delete: Option<Arc<dyn Delete>>,
+    pub(crate) table: Option<Arc<dyn Table>>,
     /// Whether what is created is only answered, and never kept.
     pub(crate) reviews: bool,
 }
@@ -123,6 +124,15 @@ impl<H: 'static> HandlersBuilder<H> {
         H: Delete,
     {
         self.handlers.delete = Some(self.handler.clone());
+        self
+    }
+
+    /// Shows the objects in tables of its own.
+    pub fn table(mut self) -> Self
+    where
+        H: Table,
+    {
+        self.handlers.table = Some(self.handler.clone());
         self
     }
 

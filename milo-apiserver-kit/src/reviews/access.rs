@@ -50,7 +50,7 @@ impl Create for Own {
         let spec = typed::<SelfSubjectAccessReview>(&review)?.spec;
         let reviewed =
             Reviewed { resource: spec.resource_attributes, path: spec.non_resource_attributes };
-        refuse(request, reviewed.errors())?;
+        refuse(request, &reviewed.errors())?;
         let user = request.attributes().user.clone();
         answered(review, &self.0.review(reviewed.attributes(user, request)).await)
     }
@@ -64,7 +64,9 @@ impl Create for Any {
         review: Object,
     ) -> Result<Object, StatusError> {
         let (user, reviewed) = subject(typed::<SubjectAccessReview>(&review)?.spec);
-        refuse(request, reviewed.errors().into_iter().chain(nobody(&user)).collect())?;
+        let mut errors = reviewed.errors();
+        errors.extend(nobody(&user));
+        refuse(request, &errors)?;
         answered(review, &self.0.review(reviewed.attributes(user.into(), request)).await)
     }
 }
@@ -98,7 +100,7 @@ impl Create for Local {
                 errors.push(FieldError::invalid(path, namespace.as_str(), why));
             }
         }
-        refuse(request, errors)?;
+        refuse(request, &errors)?;
         answered(review, &self.0.review(reviewed.attributes(user.into(), request)).await)
     }
 }
@@ -188,10 +190,10 @@ fn nobody(user: &UserInfo) -> Option<FieldError> {
     (!somebody).then(|| FieldError::invalid(FieldPath::new("spec").child("user"), json!(""), why))
 }
 
-fn refuse(request: &RestRequest<'_>, errors: Vec<FieldError>) -> Result<(), StatusError> {
+fn refuse(request: &RestRequest<'_>, errors: &[FieldError]) -> Result<(), StatusError> {
     if errors.is_empty() {
         return Ok(());
     }
     let definition = request.definition();
-    Err(StatusError::invalid(definition.kind(), definition.group(), "", &errors))
+    Err(StatusError::invalid(definition.kind(), definition.group(), "", errors))
 }

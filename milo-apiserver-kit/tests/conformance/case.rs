@@ -1,6 +1,12 @@
 //! What a case is, and where cases come from.
 
-use std::{collections::BTreeMap, future::Future, path::Path, pin::Pin, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,20 +33,18 @@ pub(crate) struct Case {
 #[derive(Clone)]
 enum Body {
     Steps(Arc<Vec<Step>>),
-    Code(fn(Cx) -> Running),
+    Code(Arc<dyn Fn(Cx) -> Running + Send + Sync>),
 }
 
 impl Case {
     /// A case that is written in Rust.
-    pub(crate) fn code(section: &str, name: &str, run: fn(Cx) -> Running) -> Self {
+    pub(crate) fn code(
+        section: &str,
+        name: &str,
+        run: impl Fn(Cx) -> Running + Send + Sync + 'static,
+    ) -> Self {
         let (section, name) = (section.to_owned(), name.to_owned());
-        Self { section, name, alone: false, body: Body::Code(run) }
-    }
-
-    /// It must have a server of its own.
-    pub(crate) fn alone(mut self) -> Self {
-        self.alone = true;
-        self
+        Self { section, name, alone: false, body: Body::Code(Arc::new(run)) }
     }
 
     pub(crate) async fn run(&self, cx: Cx) -> Outcome {
@@ -102,9 +106,18 @@ pub(crate) fn kinds<T: for<'de> Deserialize<'de>>() -> T {
     yaml("kinds.yaml").pop().unwrap().1
 }
 
+/// The lists of `lists.md`.
+pub(crate) fn lists() -> String {
+    std::fs::read_to_string(folder().join("lists.md")).unwrap()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance")
+}
+
 /// The content of a file, or of all files in a folder, beside this one.
 fn yaml<T: for<'de> Deserialize<'de>>(name: &str) -> Vec<(String, T)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name);
+    let path = folder().join(name);
     let mut files = vec![path.clone()];
     if path.is_dir() {
         files = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -2,24 +2,14 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use k8s_openapi::{
-    api::core::v1::ConfigMap,
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
-use milo_apiserver_kit::{ServerBuilder, authn::StaticTokens, testing::TestServer};
+use milo_apiserver_kit::{authn::StaticTokens, testing::TestServer};
 use milo_core::{
-    admission::{Admission, AdmissionRequest, Operation},
-    definition::ResourceDefinition,
     identity::UserInfo,
-    object::Object,
-    status::StatusError,
     storage::{Memory, Storage},
 };
-use serde_json::Value;
 
 use crate::{
-    case,
+    server,
     support::{self, Call, Sender},
     vars::Vars,
 };
@@ -41,17 +31,11 @@ impl Shared {
 
     pub(crate) async fn start_on(storage: Arc<dyn Storage>) -> Self {
         let tokens = StaticTokens::single(TOKEN, UserInfo::new("bearer"));
-        let server = TestServer::start_with_tokens(storage, Some(tokens), kinds).await.unwrap();
+        let server =
+            TestServer::start_with_tokens(storage, Some(tokens), server::assemble).await.unwrap();
         let admin = support::connect(&server, Some(server.pki().admin())).await;
         Self { server, admin }
     }
-}
-
-fn kinds(server: ServerBuilder) -> ServerBuilder {
-    let crds: Vec<CustomResourceDefinition> = case::kinds();
-    let kinds = crds.iter().map(|crd| ResourceDefinition::from_crd(crd).unwrap());
-    let core = ResourceDefinition::of_resource::<ConfigMap>().unwrap();
-    server.resources(kinds).resource(core).admission(Annotated)
 }
 
 /// What one case has: a server, and names that no other case uses.
@@ -80,7 +64,7 @@ impl Cx {
             "" => text,
             "gadgets" | "namespaces" => format!("{GROUP}/{text}"),
             "configmaps" => format!("/api/v1/namespaces/{}/{text}", self.namespace),
-            "others" => {
+            "others" | "jobs" | "tasks" | "readings" => {
                 format!(
                     "/apis/more.conformance.milo.test/v1alpha1/namespaces/{}/{text}",
                     self.namespace
@@ -122,64 +106,4 @@ fn encoded(url: &str) -> String {
         }
     }
     text
-}
-
-/// Admission that does what annotations of the object say.
-#[derive(Debug)]
-struct Annotated;
-
-/// What an annotation below `admission/` says; of the stored object when there is no other.
-fn annotation<'a>(
-    request: &AdmissionRequest<'_>,
-    object: &'a Object,
-    name: &str,
-) -> Option<&'a str> {
-    let name = format!("admission/{name}");
-    let found = object.annotations().find(|(key, _)| *key == name).map(|(_, value)| value);
-    found.filter(|_| request.definition.group() == "conformance.milo.test")
-}
-
-#[async_trait]
-impl Admission for Annotated {
-    async fn mutate(
-        &self,
-        request: &mut AdmissionRequest<'_>,
-        object: &mut Object,
-    ) -> Result<(), StatusError> {
-        let colour = annotation(request, object, "colour").map(str::to_owned);
-        let spec = object.fields_mut().get_mut("spec").and_then(Value::as_object_mut);
-        if let (Some(colour), Some(spec)) = (colour, spec) {
-            let size = spec.get("size").map(ToString::to_string).unwrap_or_default();
-            spec.insert("colour".into(), colour.into());
-            // What mutation has seen: defaults come before it, names and numbers after.
-            let seen = format!("size={size} name={}", object.name());
-            let metadata = object.metadata_mut();
-            if let Some(annotations) =
-                metadata.get_mut("annotations").and_then(Value::as_object_mut)
-            {
-                annotations.insert("admission/seen".into(), seen.into());
-            }
-        }
-        Ok(())
-    }
-
-    async fn validate(
-        &self,
-        request: &mut AdmissionRequest<'_>,
-        object: &Object,
-    ) -> Result<(), StatusError> {
-        let operation = match request.operation {
-            Operation::Create => "create",
-            Operation::Update => "update",
-            _ => "delete",
-        };
-        if let Some(text) = annotation(request, object, "warn") {
-            request.warnings.push(format!("{operation}: {text}"));
-        }
-        if annotation(request, object, "deny") == Some(operation) {
-            let resource = request.definition.group_resource();
-            return Err(StatusError::forbidden(resource, object.name(), "denied by an annotation"));
-        }
-        Ok(())
-    }
 }

@@ -18,11 +18,13 @@
     reason = "a case fails by panicking, like any test; this one has no harness"
 )]
 
+mod behaviour;
 mod case;
 mod code;
 mod fixture;
 mod matcher;
 mod runner;
+mod server;
 mod step;
 #[path = "../support/mod.rs"]
 mod support;

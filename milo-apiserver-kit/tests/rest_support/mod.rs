@@ -15,13 +15,14 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use kube::CustomResource;
 use milo_apiserver_kit::rest::{
-    Create, Delete, EventStream, Get, List, ListQuery, ObjectList, RestRequest, Update, Watch,
-    WatchEvent, WatchQuery,
+    Create, Delete, EventStream, Get, Handlers, List, ListQuery, ObjectList, RestRequest, Table,
+    TableColumn, Update, Watch, WatchEvent, WatchQuery,
 };
-use milo_core::{object::Object, status::StatusError, storage::Revision};
+use milo_core::{definition::ColumnKind, object::Object, status::StatusError, storage::Revision};
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 /// A book.
@@ -97,6 +98,24 @@ impl Shelf {
         let revision = state.revision;
         state.past.retain(|at, _| *at == revision);
         state.log.clear();
+    }
+
+    /// Puts so many books by `many` there at once.
+    pub(crate) fn fill(&self, count: u64) {
+        let mut state = self.state.lock();
+        for index in 0..count {
+            let name = format!("b{index:03}");
+            let mut object = Object::from_value(book(&name, "many")).unwrap();
+            object.set_meta("namespace", "default");
+            object.set_meta("uid", &name);
+            state.revision += 1;
+            object.set_meta("resourceVersion", &state.revision.to_string());
+            state.books.insert((String::new(), "default".to_owned(), name), object);
+        }
+        let (revision, books) = (state.revision, state.books.clone());
+        state.past.insert(revision, books);
+        drop(state);
+        self.progress.send_replace(revision);
     }
 
     fn change(
@@ -280,8 +299,27 @@ impl Watch for Shelf {
     }
 }
 
-pub(crate) fn book(name: &str, author: &str) -> serde_json::Value {
-    serde_json::json!({
+/// Everything that a shelf can do.
+pub(crate) fn complete(shelf: &Shelf) -> Handlers {
+    Handlers::of(shelf.clone()).get().list().watch().create().update().delete().build()
+}
+
+impl Table for Shelf {
+    fn columns(&self) -> Vec<TableColumn> {
+        vec![
+            TableColumn::new("Thick", ColumnKind::Boolean).with_description("Whether it is."),
+            TableColumn::new("Note", ColumnKind::String).with_priority(1),
+        ]
+    }
+
+    fn cells(&self, object: &Object) -> Vec<Value> {
+        let pages = object.fields()["spec"]["pages"].as_i64().unwrap_or(0);
+        vec![(pages > 300).into(), format!("{pages} pages").into()]
+    }
+}
+
+pub(crate) fn book(name: &str, author: &str) -> Value {
+    json!({
         "apiVersion": "library.example.com/v1", "kind": "Book",
         "metadata": {"name": name, "labels": {"by": author}}, "spec": {"author": author},
     })

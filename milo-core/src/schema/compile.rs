@@ -11,6 +11,7 @@ use super::{
     format::Format,
     node::{Additional, List, Node, Types, is_meta},
     path::Path,
+    prune,
     rule::Rule,
     validate,
 };
@@ -325,6 +326,12 @@ impl<'a> Source<'a> {
         }
         let mut value = value.clone();
         default::apply(node, &mut value);
+        // What is pruned from a written object must not come back with its defaults.
+        let mut unknown = Vec::new();
+        prune::value(node, &mut value, &Path::Root, &mut unknown);
+        if let Some(field) = unknown.first() {
+            return Err(self.error("default", format!("unknown field {field:?}")));
+        }
         let mut errors = Vec::new();
         validate::value(node, (&value).into(), None, &Path::Root, &mut errors);
         match errors.first() {

@@ -21,7 +21,7 @@ pub(super) fn object(
         }
         if let Some(child) = node.field(name) {
             if value.is_object() || value.is_array() {
-                prune(child, value, &Path::Field(path, name), removed);
+                self::value(child, value, &Path::Field(path, name), removed);
             }
             return true;
         }
@@ -32,13 +32,14 @@ pub(super) fn object(
     });
 }
 
-fn prune(node: &Node, value: &mut Value, path: &Path<'_>, removed: &mut Vec<String>) {
+/// Prunes a value and notes the paths of what went.
+pub(super) fn value(node: &Node, value: &mut Value, path: &Path<'_>, removed: &mut Vec<String>) {
     match value {
         Value::Object(fields) => object(node, fields, path, removed),
         Value::Array(values) => match &node.items {
             Some(items) => {
                 for (index, value) in values.iter_mut().enumerate() {
-                    prune(items, value, &Path::Index(path, index), removed);
+                    self::value(items, value, &Path::Index(path, index), removed);
                 }
             }
             None if node.preserve_unknown => {}

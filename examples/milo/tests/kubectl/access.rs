@@ -84,3 +84,30 @@ fn whoever_is_nobody_is_refused() {
         assert!(last.starts_with("error: You must be logged in to the server ("), "{complaint}");
     }
 }
+
+#[test]
+fn who_am_i_and_what_may_i_do() {
+    let Some(milo) = with_ada() else { return };
+    let ada = milo.with_token("ada-s3cret");
+    milo.run("auth whoami").prints(
+        "
+        ATTRIBUTE   VALUE
+        Username    admin
+        Groups      [system:masters system:authenticated]
+        ",
+    );
+    ada.run("auth whoami").prints(
+        "
+        ATTRIBUTE   VALUE
+        Username    ada
+        UID         1
+        Groups      [developers system:authenticated]
+        ",
+    );
+    let warning = "Warning: resource 'organizations' is not namespace scoped in group 'resourcemanager.miloapis.com'";
+    milo.run("auth can-i create organizations").prints_and_warns("yes", warning);
+    ada.run("auth can-i create organizations -q").fails("");
+    ada.run("auth can-i get /metrics -q").fails("");
+    ada.run("auth can-i get /version").prints("yes");
+    ada.run("auth can-i --list").prints("");
+}

@@ -106,6 +106,8 @@ fn nothing_happens_in_a_dry_run() {
         .prints("organization.resourcemanager.miloapis.com/acme configured (server dry run)");
     milo.run("label organization acme tier=gold --dry-run=server")
         .prints("organization.resourcemanager.miloapis.com/acme labeled (server dry run)");
+    milo.run(r#"patch organization acme --type=merge --dry-run=server -p '{"metadata":{"labels":{"a":"b"}}}'"#)
+        .prints("organization.resourcemanager.miloapis.com/acme patched");
     milo.run("delete organization acme --dry-run=server")
         .prints("organization.resourcemanager.miloapis.com \"acme\" deleted (server dry run)");
     assert_eq!(milo.run("get organization acme -o yaml").ok(), before);

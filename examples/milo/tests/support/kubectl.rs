@@ -22,13 +22,21 @@ pub(crate) struct Kubectl {
 }
 
 impl Kubectl {
-    pub(super) fn is_installed() -> bool {
-        Command::new("kubectl")
+    /// Whether there is a kubectl; a note when there is none. With `MILO_TEST_REQUIRE=all` that is
+    /// a failure.
+    pub(super) fn is_there() -> bool {
+        let is_there = Command::new("kubectl")
             .args(["version", "--client"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
-            .is_ok_and(|status| status.success())
+            .is_ok_and(|status| status.success());
+        if !is_there {
+            let required = std::env::var("MILO_TEST_REQUIRE").is_ok_and(|value| value == "all");
+            assert!(!required, "kubectl not found, and MILO_TEST_REQUIRE=all");
+            println!("skipped: kubectl not found");
+        }
+        is_there
     }
 
     pub(super) fn new(home: PathBuf, kubeconfig: &Path) -> Self {
@@ -69,7 +77,9 @@ impl Kubectl {
 
     /// Writes a file that command lines may name.
     pub(crate) fn file(&self, name: &str, content: &str) {
-        fs::write(self.home.join(name), unindent(content)).unwrap();
+        let path = self.home.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, unindent(content)).unwrap();
     }
 
     /// Makes an object.

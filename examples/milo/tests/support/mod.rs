@@ -5,6 +5,7 @@ mod kubectl;
 mod process;
 mod server;
 mod text;
+mod workshop;
 
 use std::{ops::Deref, path::Path};
 
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 
 pub(crate) use kubectl::Kubectl;
 use server::Server;
+pub(crate) use workshop::Workshop;
 
 /// A server with an empty embedded storage, and its administrator's kubectl.
 pub(crate) struct Milo {
@@ -32,10 +34,7 @@ impl Milo {
     /// Starts the built binary with further flags, which may name files in the directory of the
     /// test.
     pub(crate) fn start_with(flags: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
-        if !Kubectl::is_installed() {
-            let required = std::env::var("MILO_TEST_REQUIRE").is_ok_and(|value| value == "all");
-            assert!(!required, "kubectl not found, and MILO_TEST_REQUIRE=all");
-            println!("skipped: kubectl not found");
+        if !Kubectl::is_there() {
             return None;
         }
         let directory = TempDir::new().unwrap();
@@ -47,8 +46,14 @@ impl Milo {
 
     /// Kills the server without warning and starts it again on what it left.
     pub(crate) fn kill_and_restart(&mut self) {
-        self.server = None;
-        self.server = Some(Server::start(self.directory.path(), &self.flags));
+        let server = self.server.take().unwrap();
+        self.server = Some(server.kill_and_restart(self.directory.path(), &self.flags));
+    }
+
+    /// Asks the server to stop, and starts it again on what it left.
+    pub(crate) fn stop_and_restart(&mut self) {
+        let server = self.server.take().unwrap();
+        self.server = Some(server.stop_and_restart(self.directory.path(), &self.flags));
     }
 }
 

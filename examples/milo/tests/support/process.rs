@@ -53,6 +53,23 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Asks the process to end.
+    pub(super) fn terminate(&self) {
+        let ended = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(
+            ended.is_ok_and(|status| status.success()),
+            "{}: cannot be asked to end",
+            self.what
+        );
+    }
+
+    /// Waits until the process has ended.
+    pub(super) fn wait_for_end(&mut self) {
+        // Both outputs end with it.
+        self.rest(&self.stdout);
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end; the rest of both outputs.
     pub(super) fn finish(mut self) -> (ExitStatus, String, String) {
         let stdout = self.rest(&self.stdout);

@@ -135,3 +135,48 @@ fn additional(of: &Value) -> AdditionalProperties {
     };
     AdditionalProperties { additional: Some(additional) }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read_again() {
+        let json = json!({
+            "swagger": "2.0",
+            "info": {"title": "t", "version": "v"},
+            "definitions": {"a": {
+                "type": "object", "required": ["b"], "maxProperties": 3,
+                "properties": {
+                    "b": {"type": "number", "maximum": 0.5, "exclusiveMaximum": true, "default": 0},
+                    "c": {"type": "array", "items": {"$ref": "#/definitions/a"}, "minItems": 1},
+                    "d": {"type": "string", "enum": ["x", "\u{1f980}"], "pattern": "^x", "maxLength": 9},
+                    "e": {"type": "object", "additionalProperties": {"type": "boolean"}},
+                    "f": {"additionalProperties": false, "x-f": {"g": [1, null, "\"\\\n"]}},
+                },
+            }},
+        });
+        let written = document(&json);
+        let read = Document::decode(written.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(read, written);
+        let a = &read.definitions.unwrap().additional_properties[0];
+        let schema = a.value.as_ref().unwrap();
+        assert_eq!((a.name.as_str(), schema.max_properties), ("a", 3));
+        assert_eq!(schema.required, ["b"]);
+        let properties = &schema.properties.as_ref().unwrap().additional_properties;
+        let property = |index: usize| properties[index].value.as_ref().unwrap();
+        assert!((property(0).maximum - 0.5).abs() < f64::EPSILON && property(0).exclusive_maximum);
+        assert_eq!(property(0).default, Some(any(&json!(0))));
+        assert_eq!(property(1).items.as_ref().unwrap().schema[0].reference, "#/definitions/a");
+        assert_eq!(property(2).variants[1].yaml, "\"\u{1f980}\"\n");
+        let closed = property(4).additional_properties.as_ref().unwrap();
+        assert_eq!(closed.additional, Some(Additional::Allowed(false)));
+        let extension = &property(4).extensions[0];
+        assert_eq!(extension.name, "x-f");
+        let value = serde_saphyr::from_str::<Value>(&extension.value.as_ref().unwrap().yaml);
+        assert_eq!(value.unwrap(), json!({"g": [1, null, "\"\\\n"]}), "as YAML");
+    }
+}

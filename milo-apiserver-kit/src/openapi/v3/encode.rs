@@ -153,3 +153,49 @@ fn default(of: &Value) -> Option<Default> {
     };
     Some(Default { value: Some(value) })
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read_again() {
+        let json = json!({
+            "openapi": "3.0.0",
+            "components": {"schemas": {"a": {
+                "type": "object", "nullable": true,
+                "properties": {
+                    "b": {"oneOf": [{"type": "string"}, {"not": {"type": "integer"}}]},
+                    "c": {"allOf": [{"$ref": "#/components/schemas/a"}], "default": {}},
+                    "d": {"type": "integer", "default": 3},
+                    "e": {"type": "string", "default": ""},
+                    "f": {"additionalProperties": {"type": "boolean"}, "x-f": [true]},
+                },
+            }}},
+        });
+        let written = document(&json);
+        let read = Document::decode(written.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(read, written);
+        let schemas = read.components.unwrap().schemas.unwrap().additional_properties;
+        let read = |target: &Option<SchemaOrReference>| match target.clone()?.target? {
+            Target::Schema(schema) => Some(*schema),
+            Target::Reference(_) => None,
+        };
+        let schema = read(&schemas[0].value).unwrap();
+        assert!(schema.nullable);
+        let properties = schema.properties.unwrap().additional_properties;
+        let property = |index: usize| read(&properties[index].value).unwrap();
+        assert_eq!(property(0).one_of.len(), 2);
+        let reference = "#/components/schemas/a".to_owned();
+        let reference = Target::Reference(Reference { reference });
+        assert_eq!(property(1).all_of[0].target, Some(reference));
+        assert_eq!(property(1).default, None, "an object");
+        let default = |index: usize| property(index).default.unwrap().value.unwrap();
+        assert_eq!(default(2), DefaultValue::Number(3.0));
+        assert_eq!(default(3), DefaultValue::Text(String::new()));
+        assert_eq!(property(4).extensions[0].name, "x-f");
+    }
+}

@@ -1,9 +1,9 @@
 //! Lists of any length, written while they are sent.
 
-use std::{iter::Peekable, sync::Arc};
+use std::iter::Peekable;
 
 use bytes::{BufMut, BytesMut};
-use milo_core::{definition::ResourceDefinition, object::Object, status::StatusError};
+use milo_core::{object::Object, status::StatusError};
 use serde_json::Value;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     cache::Walk,
     media::ListSyntax,
     negotiate::{Accepted, Form, MetaVersion},
-    table::{IncludeObject, TableWriter, partial},
+    table::{IncludeObject, Layout, TableWriter, partial},
 };
 
 /// Lists up to this size are sent as one block with a known length; larger ones are streamed, so
@@ -78,7 +78,7 @@ impl Copier {
 
 /// A list in any other form or encoding: each object is decoded, converted and written by itself.
 pub(super) struct Converter {
-    definition: Arc<ResourceDefinition>,
+    layout: Layout,
     form: Form,
     include: IncludeObject,
     syntax: ListSyntax,
@@ -87,7 +87,7 @@ pub(super) struct Converter {
 
 impl Converter {
     pub(super) fn new(
-        definition: Arc<ResourceDefinition>,
+        layout: Layout,
         accepted: Accepted,
         include: IncludeObject,
         objects: Walk,
@@ -95,7 +95,7 @@ impl Converter {
         let Accepted { form, encoding } = accepted;
         let items = if matches!(form, Form::Table(_)) { "rows" } else { "items" };
         let syntax = ListSyntax::new(encoding, items);
-        Self { definition, form, include, syntax, objects }
+        Self { layout, form, include, syntax, objects }
     }
 
     /// The whole list, whose metadata this is.
@@ -124,7 +124,10 @@ impl Converter {
     /// What a list has besides its items.
     fn members(&self, metadata: Value) -> Vec<(&'static str, Value)> {
         let (kind, api_version) = match self.form {
-            Form::Plain => (self.definition.list_kind(), self.definition.api_version()),
+            Form::Plain => {
+                let definition = self.layout.definition();
+                (definition.list_kind(), definition.api_version())
+            }
             Form::Table(version) => ("Table", version.api_version()),
             Form::Partial(version, _) => ("PartialObjectMetadataList", version.api_version()),
         };
@@ -165,6 +168,6 @@ impl Converter {
     }
 
     fn table(&self, version: MetaVersion) -> TableWriter<'_> {
-        TableWriter::new(&self.definition, version, self.include)
+        TableWriter::new(&self.layout, version, self.include)
     }
 }

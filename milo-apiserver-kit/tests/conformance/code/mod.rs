@@ -1,7 +1,13 @@
 //! Cases that need more than requests and expectations.
 
+mod http1;
+mod lists;
+mod races;
+mod streams;
+mod transport;
+
 use crate::case::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
-    Vec::new()
+    [races::cases(), streams::cases(), http1::cases(), transport::cases(), lists::cases()].concat()
 }
