@@ -16,7 +16,7 @@ use milo_core::{
 use serde_json::{Value, json};
 use support::{
     JSON_PATCH, MERGE, Wire, version,
-    widgets::{self, WIDGETS, apply, apply_text, owners, start, url, widget},
+    widgets::{WIDGETS, apply, apply_text, owners, start, url, widget},
 };
 
 async fn plain() -> Wire {
@@ -313,6 +313,5 @@ async fn managed_fields_that_do_not_fit_are_left_out() {
     let patch = json!({"spec": {"free": free(1_700_000)}});
     let grown = wire.merge(&url("c"), &patch).await.ok();
     assert_eq!(owners(&grown), [], "3.1");
-    let deleted = widgets::url("c");
-    wire.delete(&deleted).await.ok();
+    wire.delete(&url("c")).await.ok();
 }
