@@ -13,7 +13,7 @@ use milo_core::{
     storage::{Memory, Storage as _, Transaction},
 };
 use serde_json::{Value, json};
-use support::{API_VERSION, Events, Wire, soon, version};
+use support::{API_VERSION, Events, Wire, panic_with, soon, version};
 
 const INITIAL: &str = "organizations?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
 
@@ -87,7 +87,7 @@ impl Known {
                 };
                 assert_eq!(before, kind != "ADDED", "4.6: {kind} {name}");
             }
-            (kind, None) => panic!("4.5: {kind} before the beginning was over"),
+            (kind, None) => panic_with(&format!("4.5: {kind} before the beginning was over")),
         }
     }
 
