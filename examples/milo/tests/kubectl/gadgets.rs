@@ -175,7 +175,7 @@ fn scale() {
         .prints(r#"Scale{"replicas":0}"#);
     kubectl
         .run("scale gadget/nothing --replicas=1")
-        .fails("Error from server (NotFound): gadgets.demo.example.com \"nothing\" not found");
+        .fails("error: no objects passed to scale gadgets.demo.example.com \"nothing\" not found");
 }
 
 #[test]
