@@ -37,13 +37,16 @@ fn labels(of: &[(&str, &str)]) -> Patch<Value> {
 /// Who owns something of an object, and how: `one Apply`, or `one Apply status`.
 fn owners(object: &Organization) -> Vec<String> {
     let entries = object.metadata.managed_fields.iter().flatten();
-    entries
+    let mut owners: Vec<String> = entries
         .map(|entry| {
             let parts = [&entry.manager, &entry.operation, &entry.subresource];
             let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
             parts.join(" ")
         })
-        .collect()
+        .collect();
+    // They come in the order of the seconds in which they last changed something.
+    owners.sort();
+    owners
 }
 
 fn owned_by<'a>(object: &'a Organization, manager: &str) -> &'a Value {

@@ -34,7 +34,9 @@ fn key(keys: &[Key], item: &Value) -> Result<Element<'static>, Problem> {
     let mut text = String::with_capacity(32);
     for (place, key) in keys.iter().enumerate() {
         text.push(if place == 0 { '{' } else { ',' });
-        let value = fields.get(&key.name).or(key.default.as_ref()).ok_or_else(|| {
+        // A null means nothing where a default will replace it.
+        let given = fields.get(&key.name).filter(|value| !value.is_null() || key.default.is_none());
+        let value = given.or(key.default.as_ref()).ok_or_else(|| {
             Problem::new(format!(
                 "associative list with keys has an element that omits key field {:?} (and doesn't \
                  have default value)",

@@ -171,11 +171,11 @@ fn scale() {
         ",
     );
     kubectl
-        .run("get gadget b --subresource=scale -o jsonpath={.kind}{.spec}{.status}")
-        .prints(r#"Scale{}{"replicas":0}"#);
+        .run("get gadget b --subresource=scale -o jsonpath={.kind}{.status}")
+        .prints(r#"Scale{"replicas":0}"#);
     kubectl
         .run("scale gadget/nothing --replicas=1")
-        .fails("Error from server (NotFound): gadgets.demo.example.com \"nothing\" not found");
+        .fails("error: no objects passed to scale gadgets.demo.example.com \"nothing\" not found");
 }
 
 #[test]
