@@ -9,6 +9,7 @@ use milo_core::{
     storage::Revision,
 };
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::query::Query;
 
@@ -160,9 +161,17 @@ impl DeleteOptions {
 }
 
 fn decode_delete_body(body: &[u8], api_version: &str) -> Result<DeleteBody, StatusError> {
-    let options: DeleteBody = serde_json::from_slice(body).map_err(|error| {
+    let unreadable = |error: serde_json::Error| {
         StatusError::bad_request(format!("unable to decode the delete options: {error}"))
-    })?;
+    };
+    // Left to itself, serde takes a list for a struct, and `[]` for one without preconditions.
+    let fields: Map<String, Value> = serde_json::from_slice(body).map_err(unreadable)?;
+    if fields.get("preconditions").is_some_and(Value::is_array) {
+        return Err(StatusError::bad_request(
+            "unable to decode the delete options: preconditions must be an object",
+        ));
+    }
+    let options = DeleteBody::deserialize(Value::Object(fields)).map_err(unreadable)?;
     let version = options.api_version.as_deref().unwrap_or_default();
     let kind = options.kind.as_deref().unwrap_or_default();
     let known = ["", "v1", "meta.k8s.io/v1", api_version].contains(&version);

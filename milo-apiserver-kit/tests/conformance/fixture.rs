@@ -62,7 +62,7 @@ impl Cx {
         let text = self.vars.text(text);
         let text = match text.split(['/', '?']).next().unwrap_or_default() {
             "" => text,
-            "gadgets" | "namespaces" => format!("{GROUP}/{text}"),
+            "gadgets" => format!("{GROUP}/{text}"),
             "configmaps" => format!("/api/v1/namespaces/{}/{text}", self.namespace),
             "others" | "jobs" | "tasks" | "readings" => {
                 format!(

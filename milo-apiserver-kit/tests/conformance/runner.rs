@@ -83,6 +83,10 @@ pub(crate) async fn run(options: Options) -> bool {
         return true;
     }
     let pending = case::pending();
+    for name in pending.keys() {
+        let known = case::all().iter().any(|case| case.name == *name || case.section == *name);
+        assert!(known, "pending.yaml lists {name}, which is nothing");
+    }
     // A case that panics says why in its own line.
     std::panic::set_hook(Box::new(|_| {}));
     let outcomes = run_all(cases).await;
