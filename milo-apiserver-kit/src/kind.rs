@@ -76,6 +76,10 @@ pub(crate) fn served(
             if status { served.with_subresource(Subresource::status()) } else { served }
         }
     };
+    let changes = handlers.is_none_or(|handlers| handlers.update.is_some());
+    if served.definition().replica_paths().is_some() && changes {
+        served = served.with_subresource(Subresource::scale());
+    }
     for connecting in connects {
         let options = &connecting.options;
         let methods = options.methods.iter().cloned();

@@ -230,7 +230,7 @@ impl ServerBuilder {
                 }
             };
             let (storage, admission) = (self.storage.clone(), admission.clone());
-            let resource = Resource::new(offered, connects, backend, storage, admission);
+            let resource = Resource::new(offered, connects, backend, storage, admission)?;
             resources.push(Arc::new(resource.with_strategy(strategy)));
         }
         let feeds: Vec<_> = caches.iter().map(|cache| cache.spawn().abort_handle()).collect();

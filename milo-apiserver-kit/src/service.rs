@@ -253,7 +253,11 @@ impl Inner {
             let watch = resource.watch(&call, &place, self.closing.clone()).await?;
             return websocket::accept(parts, watch);
         }
-        resource.check_form(&call)?;
+        let scaling = resource.scaling(target.subresource);
+        match scaling {
+            Some(scaling) => scaling.check_form(&call)?,
+            None => resource.check_form(&call)?,
+        }
         let limit = time_limit(query, &attributes.verb)?;
         let work = async {
             let body = match attributes.verb {
@@ -267,6 +271,9 @@ impl Inner {
                 Verb::Patch => body::read(body).await?,
                 _ => Bytes::new(),
             };
+            if let Some(scaling) = scaling {
+                return scaling.answer(resource, &mut call, &place, &body).await;
+            }
             match attributes.verb {
                 Verb::Get => resource.get(&call, &place).await,
                 Verb::List => resource.list(&call, &place).await,

@@ -19,6 +19,7 @@ use kube::{
     discovery::{ApiCapabilities, ApiResource, Discovery as ClientDiscovery, Scope},
 };
 use milo_apiserver_kit::{
+    ServerBuilder,
     discovery::{Discovery, ServedResource},
     document::Document,
     openapi::{OpenApi, V3},
@@ -249,7 +250,7 @@ impl Kubectl {
         if !Self::is_installed().await {
             return None;
         }
-        let whole = TestServer::start(|server| server.kind::<Widget>()).await.unwrap();
+        let whole = TestServer::start(ServerBuilder::kind::<Widget>).await.unwrap();
         let mut kubectl = Self::new(whole.url());
         kubectl.kubeconfig = Some(kubectl.file("kubeconfig", &whole.kubeconfig().unwrap()));
         kubectl.whole = Some(whole);

@@ -96,9 +96,9 @@ async fn a_log_is_followed() {
 }
 
 #[tokio::test]
-#[ignore = "until scale lands"]
 async fn the_scale_is_read_and_written() {
-    let Workshop { api, .. } = start().await;
+    let workshop = start().await;
+    let api = &workshop.api;
     let status = json!({"status": {"replicas": 1, "selector": "app=a"}});
     api.patch_status("a", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
     let scale = api.get_scale("a").await.unwrap();

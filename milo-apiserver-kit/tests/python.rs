@@ -39,7 +39,6 @@ async fn the_dynamic_client_watches() {
 }
 
 #[tokio::test]
-#[ignore = "until server-side apply lands"]
 async fn the_dynamic_client_applies() {
     run("dynamic_apply").await;
 }

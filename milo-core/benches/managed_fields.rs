@@ -1,6 +1,6 @@
 //! What ownership of fields costs: a typical object with 30 leaves, two lists with keys and three
 //! managers.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a bench says what it expects by unwrapping")]
+#![expect(clippy::unwrap_used, reason = "a bench says what it expects by unwrapping")]
 
 use std::hint::black_box;
 

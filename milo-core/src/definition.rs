@@ -10,6 +10,7 @@
 
 use std::{any::TypeId, fmt, sync::Arc};
 
+use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion,
 };
@@ -28,9 +29,11 @@ mod column;
 mod error;
 mod names;
 pub mod object_schema;
+mod scale;
 
 pub use column::{Column, ColumnKind, SelectableField};
-pub use error::{DefinitionError, InvalidColumn, InvalidSelectableField};
+pub use error::{DefinitionError, InvalidColumn, InvalidScale, InvalidSelectableField};
+pub use scale::ReplicaPaths;
 
 /// Everything the server knows of a kind: names, home, schema, columns, selectable fields.
 ///
@@ -53,6 +56,7 @@ pub struct ResourceDefinition {
     views: Vec<(ScopeKind, View)>,
     head: Head,
     status: bool,
+    scale: Option<ReplicaPaths>,
     columns: Vec<Column>,
     /// Whether `columns` is what a kind without columns gets.
     default_columns: bool,
@@ -120,6 +124,7 @@ impl ResourceDefinition {
             everywhere: false,
             views: Vec::new(),
             status: has_status,
+            scale: None,
             columns: vec![Column::age()],
             default_columns: true,
             selectable_fields: Vec::new(),
@@ -127,6 +132,11 @@ impl ResourceDefinition {
             decorator: None,
         };
         definition.check_names()?;
+        let subresources = version.subresources.as_ref();
+        if let Some(scale) = subresources.and_then(|subresources| subresources.scale.as_ref()) {
+            let invalid = |source| DefinitionError::Scale { kind: names.kind.clone(), source };
+            definition = definition.with_scale(ReplicaPaths::from_crd(scale).map_err(invalid)?);
+        }
         for column in version.additional_printer_columns.iter().flatten() {
             definition = definition.with_column(Column::from_crd(column).map_err(|source| {
                 let (kind, column) = (names.kind.clone(), column.name.clone());
@@ -180,6 +190,7 @@ impl ResourceDefinition {
             everywhere: false,
             views: Vec::new(),
             status: document.pointer("/properties/status").is_some(),
+            scale: None,
             columns: vec![Column::age()],
             default_columns: true,
             selectable_fields: Vec::new(),
@@ -241,6 +252,14 @@ impl ResourceDefinition {
             self.columns.clear();
         }
         self.columns.push(column);
+        self
+    }
+
+    /// Adds the subresource `scale`, with which `kubectl scale` and autoscalers change how many
+    /// replicas are wanted.
+    #[must_use]
+    pub fn with_scale(mut self, paths: ReplicaPaths) -> Self {
+        self.scale = Some(paths);
         self
     }
 
@@ -371,6 +390,21 @@ impl ResourceDefinition {
     #[must_use]
     pub fn has_status(&self) -> bool {
         self.status
+    }
+
+    /// Where the replicas are, if there is a scale subresource.
+    #[must_use]
+    pub fn replica_paths(&self) -> Option<&ReplicaPaths> {
+        self.scale.as_ref()
+    }
+
+    /// `autoscaling/v1` `Scale`, living where this kind does.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn scale_kind(&self) -> Result<Self, DefinitionError> {
+        let scale = Self::of_resource::<Scale>()?;
+        Ok(Self { namespaced: self.namespaced, ..scale })
     }
 
     /// What tables show beside the name, in order.

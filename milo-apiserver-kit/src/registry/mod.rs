@@ -15,6 +15,7 @@ mod resource;
 mod rest_list;
 mod rest_watch;
 mod review;
+mod scale;
 mod update;
 mod watch;
 

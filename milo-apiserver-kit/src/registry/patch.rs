@@ -50,15 +50,24 @@ impl Resource {
         place: &Place,
         body: &[u8],
     ) -> Result<Response<Body>, StatusError> {
+        let (options, mut change) = self.change_of_patch(call, body)?;
+        self.modify(call, place, &options, &mut *change).await
+    }
+
+    /// What a patch asks for, whatever it is applied to.
+    pub(super) fn change_of_patch(
+        &self,
+        call: &Call<'_>,
+        body: &[u8],
+    ) -> Result<(WriteOptions, Box<dyn Change>), StatusError> {
         let patch_type = PatchType::of(call.headers)?;
         if patch_type == PatchType::Apply {
-            return self.apply(call, place, body).await;
+            return self.apply(call, body);
         }
         let options = WriteOptions::parse(call.query, "PatchOptions")?;
         let (patch, problems) = Patch::parse(patch_type, body)?;
         let validation = options.field_validation;
-        let mut change = ApplyPatch { patch, problems, validation };
-        self.modify(call, place, &options, &mut change).await
+        Ok((options, Box::new(ApplyPatch { patch, problems, validation })))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Response, request::Parts};
 use milo_core::{
     admission::Admission,
-    definition::ResourceDefinition,
+    definition::{DefinitionError, ResourceDefinition},
     key::{Key, KeyRange},
     meta,
     object::Object,
@@ -18,6 +18,7 @@ use milo_core::{
 use super::{
     StorageReader,
     backend::{Backend, KeyValue, Target},
+    scale::Scaling,
 };
 use crate::{
     authorizers::Authorizers,
@@ -44,6 +45,7 @@ pub(crate) struct Resource {
     served: ServedResource,
     connects: Vec<Connecting>,
     pub(super) layout: Layout,
+    scaling: Option<Box<Scaling>>,
     pub(super) backend: Backend,
     pub(super) reader: StorageReader,
     pub(super) admission: Arc<[Arc<dyn Admission>]>,
@@ -80,11 +82,22 @@ impl Resource {
         backend: Backend,
         storage: Arc<dyn Storage>,
         admission: Arc<[Arc<dyn Admission>]>,
-    ) -> Self {
+    ) -> Result<Self, DefinitionError> {
         let definition = served.definition().clone();
         let layout = Layout::new(definition.clone(), backend.table());
+        let scaling = Scaling::of(&definition, &backend, &storage, &admission)?;
         let (reader, strategy) = (StorageReader(storage), Arc::new(Plain));
-        Self { definition, served, connects, layout, backend, reader, admission, strategy }
+        Ok(Self {
+            definition,
+            served,
+            connects,
+            layout,
+            scaling,
+            backend,
+            reader,
+            admission,
+            strategy,
+        })
     }
 
     /// The same with what the kind decides for itself, if anything.
@@ -100,6 +113,11 @@ impl Resource {
 
     pub(crate) fn definition(&self) -> &Arc<ResourceDefinition> {
         &self.definition
+    }
+
+    /// How the kind is scaled, when that is what the subresource is about.
+    pub(crate) fn scaling(&self, subresource: &str) -> Option<&Scaling> {
+        self.scaling.as_deref().filter(|_| subresource == "scale")
     }
 
     /// What tables show.

@@ -100,6 +100,18 @@ impl Resource {
         options: &WriteOptions,
         change: &mut dyn Change,
     ) -> Result<Response<Body>, StatusError> {
+        let (code, bytes) = self.change(call, place, options, change).await?;
+        self.render_written(call, code, &bytes)
+    }
+
+    /// What [`modify`](Self::modify) answers with: the code and the served bytes.
+    pub(super) async fn change(
+        &self,
+        call: &mut Call<'_>,
+        place: &Place,
+        options: &WriteOptions,
+        change: &mut dyn Change,
+    ) -> Result<(StatusCode, Bytes), StatusError> {
         let name = call.target.name.clone();
         let key = self.key(place, &call.target.namespace, &name)?;
         let warned = call.warnings.len();
@@ -111,7 +123,7 @@ impl Resource {
                 None => self.try_create(call, place, options, change).await?,
             };
             match outcome {
-                Outcome::Done(code, bytes) => return self.render_written(call, code, &bytes),
+                Outcome::Done(code, bytes) => return Ok((code, bytes)),
                 Outcome::Raced(Some(current)) => {
                     found = Some(self.require_visible(place, current, &name)?);
                 }

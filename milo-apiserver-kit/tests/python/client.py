@@ -3,6 +3,7 @@
 Talks to the server of $KUBECONFIG. Ends with an exception when something is not as it should be.
 """
 
+import json
 import sys
 import threading
 
@@ -194,7 +195,8 @@ def dynamic_apply():
 
     silver = organization("a", metadata={"labels": {"tier": "silver"}})
     conflict = refused(ConflictError, 409, lambda: apply("two", silver))
-    assert b'conflict with \\"one\\"' in conflict.body or 'conflict with \\"one\\"' in str(conflict.body), conflict.body
+    body = conflict.body if isinstance(conflict.body, str) else conflict.body.decode()
+    equal(json.loads(body)["details"]["causes"][0]["message"], 'conflict with "one"')
     forced = apply("two", silver, force_conflicts=True)
     equal(forced.metadata.labels.to_dict(), {"tier": "silver", "size": "large"})
 

@@ -50,6 +50,14 @@ pub enum DefinitionError {
         /// What is wrong with it.
         source: InvalidColumn,
     },
+    /// A scale subresource that leads nowhere.
+    #[error("kind `{kind}`: scale: {source}")]
+    Scale {
+        /// The kind.
+        kind: String,
+        /// What is wrong with it.
+        source: InvalidScale,
+    },
     /// A selectable field that cannot be selected.
     #[error("kind `{kind}`: selectable field: {source}")]
     SelectableField {
@@ -70,6 +78,16 @@ pub enum InvalidColumn {
     /// The path cannot be read.
     #[error(transparent)]
     Path(#[from] InvalidJsonPath),
+}
+
+/// Why [`ReplicaPaths`](super::ReplicaPaths) could not be made.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "path `{path}` must be made of field names below `.{root}`, for example `.{root}.replicas`"
+)]
+pub struct InvalidScale {
+    pub(super) path: String,
+    pub(super) root: String,
 }
 
 /// Why a [`SelectableField`](super::SelectableField) could not be made.

@@ -184,7 +184,7 @@ impl<'a> Apply<'a> {
     fn prune(
         &self,
         object: &mut Object,
-        set: &FieldSet<'_>,
+        set: &FieldSet<'a>,
         last: Option<&Entry<'a>>,
         entries: &mut [Entry<'a>],
     ) -> bool {
@@ -196,10 +196,8 @@ impl<'a> Apply<'a> {
         if last.is_subset(set) {
             return false;
         }
-        let mut owned = set.clone();
-        for entry in entries {
-            owned = owned.union(entry.set(self.shape));
-        }
+        let sets = entries.iter_mut().map(|entry| entry.set(self.shape).clone());
+        let owned = FieldSet::union_all(sets.chain([set.clone()]).collect());
         prune::objects(self.shape, object.fields_mut(), last, &owned);
         true
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{element::Element, item, problem::Problem, text::same};
-use crate::schema::shape::{ListKind, ListShape, MapShape, Shape};
+use crate::schema::shape::{ListKind, ListShape, MapShape, Shape, Tracking};
 
 /// Merges into whole objects, or objects anywhere. Tells whether anything changed.
 pub(super) fn objects(
@@ -13,7 +13,13 @@ pub(super) fn objects(
 ) -> Result<bool, Problem> {
     let mut changed = false;
     for (name, value) in config {
-        let field = shape.fields.get(name).map(|field| &field.shape);
+        let declared = shape.fields.get(name);
+        // Go writes `creationTimestamp: null` for a time that is not set.
+        let is_own = declared.is_some_and(|field| field.tracking == Tracking::Never);
+        if is_own && value.is_null() {
+            continue;
+        }
+        let field = declared.map(|field| &field.shape);
         let field = field.or(shape.others.as_deref()).unwrap_or(&Shape::Deduced);
         changed |= match live.get_mut(name) {
             Some(live) => values(field, live, value)

@@ -77,9 +77,8 @@ fn map(
         // An empty list with keys is owned by nobody.
         let owned_by_none = declared.is_some_and(|field| has_keys(&field.shape)) && is_empty(value);
         let is_key = keep.iter().any(|key| key.name == **name);
-        if fate.goes && !owned_by_none && !is_key {
-            fields.remove(name.as_ref());
-        } else if descend(inner, value, entry, owner, fate.below) {
+        let goes = fate.goes && !owned_by_none && !is_key;
+        if goes || descend(inner, value, entry, owner, fate.below) {
             fields.remove(name.as_ref());
         }
     }

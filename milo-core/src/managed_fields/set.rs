@@ -111,6 +111,18 @@ impl<'a> FieldSet<'a> {
         Self { entries }
     }
 
+    /// What is in any. Many sets take no more than a little longer than their size.
+    pub(super) fn union_all(mut sets: Vec<Self>) -> Self {
+        while sets.len() > 1 {
+            let unite = |pair: &[Self]| match pair {
+                [left, right] => left.union(right),
+                rest => rest.first().cloned().unwrap_or_default(),
+            };
+            sets = sets.chunks(2).map(unite).collect();
+        }
+        sets.pop().unwrap_or_default()
+    }
+
     /// What is in both.
     pub(super) fn intersection(&self, other: &FieldSet<'_>) -> Self {
         let mut entries = Vec::new();

@@ -1,5 +1,7 @@
 //! Recording writes that are not applied.
 
+use std::iter;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -44,6 +46,8 @@ pub fn track_update(
     let sent = sent.as_ref().filter(|_| is_main);
     let entries = match sent {
         Some(sent) if is_reset(sent) => Vec::new(),
+        // Most clients send what they got, and what is stored can be read.
+        Some(sent) if Some(sent) == stored => entry::decode(stored).unwrap_or_default(),
         sent => entry::decode_whole(sent)
             .filter(|entries| !entries.is_empty())
             .or_else(|| entry::decode(stored))
@@ -144,23 +148,29 @@ fn own<'a>(
 /// nothing stores nothing.
 pub fn keep_timestamps(live: &Object, new: &mut Object) {
     let (Some(stored), Some(written)) = (managed_fields(live), managed_fields(new)) else { return };
-    if stored != written && differ_in_time_only(stored, written) && same_otherwise(live, new) {
+    if stored != written && same_otherwise(live, new) && differ_in_time_only(stored, written) {
         let stored = stored.clone();
         new.metadata_mut().insert(FIELD.to_owned(), stored);
     }
 }
 
 fn differ_in_time_only(stored: &Value, written: &Value) -> bool {
-    let (Some(stored), Some(written)) = (stored.as_array(), written.as_array()) else {
+    let (Some(stored), Some(written)) = (by_identity(stored), by_identity(written)) else {
         return false;
     };
-    // Times decide the order, so entries are looked for.
-    let timeless = |left: &Value, right: &Value| match (left, right) {
-        (Value::Object(left), Value::Object(right)) => same_but(left, right, "time"),
-        _ => false,
-    };
-    let known = |entry: &Value| stored.iter().any(|before| timeless(before, entry));
-    stored.len() == written.len() && written.iter().all(known)
+    let timeless = |(left, right)| same_but(left, right, "time");
+    stored.len() == written.len() && iter::zip(stored, written).all(timeless)
+}
+
+/// Times decide the order of entries, so another one is needed to find them again.
+fn by_identity(managed_fields: &Value) -> Option<Vec<&Map<String, Value>>> {
+    let entries = managed_fields.as_array()?.iter().map(Value::as_object);
+    let mut entries: Vec<&Map<String, Value>> = entries.collect::<Option<_>>()?;
+    entries.sort_by_cached_key(|entry| {
+        ["manager", "operation", "subresource", "apiVersion"]
+            .map(|name| entry.get(name).and_then(Value::as_str).unwrap_or_default())
+    });
+    Some(entries)
 }
 
 fn same_otherwise(live: &Object, new: &Object) -> bool {

@@ -35,11 +35,32 @@ fn the_servers_own_fields_are_never_owned() {
         "creationTimestamp": "2024-01-01T00:00:00Z", "selfLink": "/x", "labels": {"a": "b"},
     });
     let mut world = World::new();
-    world.try_apply("a", &whole(json!({"metadata": metadata.clone()})), false).unwrap();
+    world.try_apply("a", &whole(json!({"metadata": metadata})), false).unwrap();
     assert_eq!(world.owners(), ["a: f:metadata/f:labels/f:a"]);
     let mut world = World::new();
     world.update_whole("u", whole(json!({"metadata": metadata})));
     assert_eq!(world.owners(), ["u*: f:metadata/f:labels f:metadata/f:labels/f:a"]);
+}
+
+#[test]
+fn null_is_no_value_for_the_servers_own_fields() {
+    let mut world = World::new();
+    world.apply("a", json!({"text": "1"}));
+    let created = "2024-01-01T00:00:00Z";
+    world.live.as_mut().unwrap().set_meta("creationTimestamp", created);
+    let before = world.live().clone();
+    let config = json!({"metadata": {"creationTimestamp": null}, "spec": {"text": "1"}});
+    world.try_apply("a", &whole(config), false).unwrap();
+    assert_eq!(*world.live(), before);
+}
+
+#[test]
+fn what_clients_send_back_changes_nothing() {
+    let mut world = World::new();
+    world.apply("a", json!({"text": "1"})).update("u", json!({"text": "1", "flag": true}));
+    let before = world.live().clone();
+    world.update_whole("v", before.clone());
+    assert_eq!(*world.live(), before);
 }
 
 #[test]

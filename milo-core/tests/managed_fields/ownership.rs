@@ -97,7 +97,7 @@ fn halves_are_owned_separately() {
     assert_eq!(world.owners(), ["a: f:text"]);
     world.reset = ResetFields::all_but(["status"]);
     world.subresource = "status";
-    let mut changed = status.clone();
+    let mut changed = status;
     changed["spec"]["text"] = json!("ignored");
     changed["status"]["ready"] = json!(false);
     changed["metadata"] = json!({"labels": {"ignored": "too"}});

@@ -19,7 +19,6 @@ are the ways you can resolve this warning:
 See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts";
 
 #[test]
-#[ignore = "until server-side apply lands"]
 fn two_managers_share_an_object() {
     let Some(milo) = Milo::start() else { return };
     milo.file("acme.yaml", ACME);
@@ -69,7 +68,6 @@ fn two_managers_share_an_object() {
 }
 
 #[test]
-#[ignore = "until server-side apply lands"]
 fn conflicts_are_told_and_can_be_forced() {
     let Some(milo) = Milo::start() else { return };
     milo.file("acme.yaml", ACME);
@@ -100,7 +98,6 @@ fn conflicts_are_told_and_can_be_forced() {
 }
 
 #[test]
-#[ignore = "until server-side apply lands"]
 fn what_is_no_longer_applied_is_removed() {
     let Some(milo) = Milo::start() else { return };
     let contact = "spec:\n  contactInfo: {name: Ada, email: ada@example.com, businessName: Acme}\n";
@@ -142,7 +139,6 @@ fn what_is_no_longer_applied_is_removed() {
 }
 
 #[test]
-#[ignore = "until server-side apply lands"]
 fn what_was_applied_by_the_client_is_taken_over() {
     let Some(milo) = Milo::start() else { return };
     milo.file("acme.yaml", ACME);
@@ -165,7 +161,6 @@ fn what_was_applied_by_the_client_is_taken_over() {
 }
 
 #[test]
-#[ignore = "until server-side apply lands"]
 fn what_cannot_be_applied_is_refused() {
     let Some(milo) = Milo::start() else { return };
     milo.file("acme.yaml", &ACME.replace("type: ", "tipe: "));

@@ -94,6 +94,42 @@ fn everything_about_a_kind_is_explained() {
           apiVersion\t<string>
           kind\t<string>
           metadata\t<ObjectMeta>
+            annotations\t<map[string]string>
+            creationTimestamp\t<string>
+            deletionGracePeriodSeconds\t<integer>
+            deletionTimestamp\t<string>
+            finalizers\t<[]string>
+            generateName\t<string>
+            generation\t<integer>
+            labels\t<map[string]string>
+            managedFields\t<[]ManagedFieldsEntry>
+              apiVersion\t<string>
+              fieldsType\t<string>
+              fieldsV1\t<FieldsV1>
+              manager\t<string>
+              operation\t<string>
+              subresource\t<string>
+              time\t<string>
+            name\t<string>
+            namespace\t<string>
+            ownerReferences\t<[]OwnerReference>
+              apiVersion\t<string> -required-
+              blockOwnerDeletion\t<boolean>
+              controller\t<boolean>
+              kind\t<string> -required-
+              name\t<string> -required-
+              uid\t<string> -required-
+            resourceVersion\t<string>
+            selfLink\t<string>
+            uid\t<string>
+          spec\t<Object> -required-
+            color\t<string> -required-
+            parts\t<[]Object>
+              name\t<string> -required-
+              size\t<integer>
+            replicas\t<integer>
+          status\t<Object>
+            replicas\t<integer> -required-
         ",
     );
 }
@@ -116,7 +152,6 @@ fn a_log_is_followed() {
 }
 
 #[test]
-#[ignore = "until scale lands"]
 fn scale() {
     let Some(shop) = Workshop::start() else { return };
     let kubectl = &shop.kubectl;
@@ -144,7 +179,6 @@ fn scale() {
 }
 
 #[test]
-#[ignore = "until server-side apply lands"]
 fn items_of_a_list_have_their_own_managers() {
     let Some(shop) = Workshop::start() else { return };
     let kubectl = &shop.kubectl;

@@ -1,27 +1,24 @@
 //! Server-side apply (`spec/wire.md` section 3.4).
 
-use http::Response;
 use milo_core::{managed_fields, meta, object::Object, status::StatusError};
 use serde_json::Value;
 
-use super::{Call, Change, Place, Resource};
+use super::{Call, Change, Resource};
 use crate::{
-    body::Body,
     media::{BodyType, Decoded},
     request::options::{FieldValidation, WriteOptions},
 };
 
 impl Resource {
-    pub(super) async fn apply(
+    pub(super) fn apply(
         &self,
-        call: &mut Call<'_>,
-        place: &Place,
+        call: &Call<'_>,
         body: &[u8],
-    ) -> Result<Response<Body>, StatusError> {
+    ) -> Result<(WriteOptions, Box<dyn Change>), StatusError> {
         let options = WriteOptions::parse_apply(call.query)?;
         let (config, duplicates) = self.decode_config(body)?;
-        let mut apply = Apply { config, duplicates, options: &options };
-        self.modify(call, place, &options, &mut apply).await
+        let apply = Apply { config, duplicates, options: options.clone() };
+        Ok((options, Box::new(apply)))
     }
 
     /// A configuration: YAML, of which JSON is a part. And the keys that it holds twice.
@@ -55,13 +52,13 @@ impl Resource {
 }
 
 /// An apply on its way through the update loop.
-struct Apply<'a> {
+struct Apply {
     config: Object,
     duplicates: Vec<String>,
-    options: &'a WriteOptions,
+    options: WriteOptions,
 }
 
-impl Apply<'_> {
+impl Apply {
     fn merge(
         &self,
         resource: &Resource,
@@ -99,7 +96,7 @@ impl Apply<'_> {
     }
 }
 
-impl Change for Apply<'_> {
+impl Change for Apply {
     fn apply(
         &mut self,
         resource: &Resource,
