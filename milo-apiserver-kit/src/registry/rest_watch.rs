@@ -162,7 +162,8 @@ impl Watcher {
     }
 
     fn concerns(&self, change: &Change) -> bool {
-        let namespace = change.key().and_then(milo_core::key::Key::segments).map(|found| found.namespace);
+        let namespace =
+            change.key().and_then(milo_core::key::Key::segments).map(|found| found.namespace);
         self.namespace.is_empty() || namespace == Some(self.namespace.as_str())
     }
 }
