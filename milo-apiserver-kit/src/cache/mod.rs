@@ -10,6 +10,7 @@ mod feed;
 mod filter;
 mod history;
 mod objects;
+mod ranges;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, ops, sync::Arc};
 
-use bytes::Bytes;
 use milo_core::{
     definition::ResourceDefinition,
     key::{Key, KeyRange},
@@ -16,10 +15,9 @@ use super::{
     filter::Seen,
     history::History,
     objects::{Objects, Walk},
+    ranges::{Ranges, Woken},
 };
 
-/// How many changes a range may collect before a watcher that has read none of them is too slow.
-const BACKLOG: usize = 4096;
 /// A watcher reads changes of so many bytes at a time, but at least one commit. What it has not
 /// read it does not keep in memory.
 const READ_BYTES: usize = 64 * 1024;
@@ -38,28 +36,9 @@ pub(super) struct State {
     /// Everything up to here has been applied.
     pub(super) revision: Revision,
     history: History,
-    ranges: HashMap<RangeName, Range>,
+    ranges: Ranges,
     /// Counts resets: a cursor of an earlier life must not read in this one.
     life: u64,
-}
-
-/// What a range is filed under: its prefix, or its single key, among what is seen by a tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct RangeName {
-    seen: Option<Seen>,
-    prefix: Bytes,
-}
-
-/// The watchers of one key range: they are woken for changes inside it and for nothing else.
-#[derive(Debug)]
-struct Range {
-    /// Sequence numbers of the recent changes inside, oldest first.
-    recent: std::collections::VecDeque<u64>,
-    /// How many have been dropped from the front of `recent`.
-    dropped: u64,
-    signal: watch::Sender<()>,
-    /// The sequence number of the change that was signalled last.
-    signalled: u64,
 }
 
 /// A watcher's place in the changes of a range.
@@ -80,14 +59,6 @@ pub(crate) struct Cursor {
 /// The watcher did not keep up: what it should read next is gone.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooSlow;
-
-/// Ranges whose watchers have to be told of some changes, once it can be done without the lock.
-#[derive(Debug)]
-pub(super) struct Woken {
-    /// The first of these changes.
-    first: u64,
-    signals: Vec<watch::Sender<()>>,
-}
 
 /// What a range holds at a moment; to be walked over without the lock.
 pub(super) struct Moment {
@@ -116,7 +87,6 @@ impl State {
         self.objects = Objects::from_sorted(objects);
         self.revision = revision;
         self.history.reset(revision);
-        // Dropping the signals tells every watcher that its range is gone.
         self.ranges.clear();
         self.life += 1;
     }
@@ -156,59 +126,25 @@ impl State {
             }
         }
         let sequence = self.history.push(Change::new(revision, current, previous));
-        self.tell(key, seen, sequence, woken);
+        self.ranges.tell(key, seen, sequence, woken);
     }
 
     /// What collects the signals of the changes to come.
     pub(super) fn waking(&self) -> Woken {
-        Woken { first: self.history.end(), signals: Vec::new() }
-    }
-
-    /// Files a change under the ranges that it concerns: by the prefixes of its key, for those who
-    /// see everything and for each tenant that sees it.
-    fn tell(&mut self, key: &Key, seen: Vec<Seen>, sequence: u64, woken: &mut Woken) {
-        if self.ranges.is_empty() {
-            return;
-        }
-        let [resource, scope, namespace] = prefixes(key);
-        for seen in std::iter::once(None).chain(seen.into_iter().map(Some)) {
-            for prefix in [&resource, &scope, &namespace, &key.to_bytes()] {
-                let name = RangeName { seen: seen.clone(), prefix: prefix.clone() };
-                let Some(range) = self.ranges.get_mut(&name) else { continue };
-                if range.signal.is_closed() {
-                    self.ranges.remove(&name);
-                    continue;
-                }
-                range.recent.push_back(sequence);
-                if range.recent.len() > BACKLOG {
-                    range.recent.pop_front();
-                    range.dropped += 1;
-                }
-                if range.signalled < woken.first {
-                    woken.signals.push(range.signal.clone());
-                }
-                range.signalled = sequence;
-            }
-        }
+        Woken::after(self.history.end())
     }
 
     /// A place after everything that has been applied to what `seen` sees of `range`.
     pub(super) fn cursor(&mut self, range: &KeyRange, seen: Option<&Seen>) -> Cursor {
-        let name = RangeName { seen: seen.cloned(), prefix: range.start().clone() };
-        let entry = self.ranges.entry(name).or_insert_with(|| Range {
-            recent: std::collections::VecDeque::new(),
-            dropped: 0,
-            signal: watch::Sender::new(()),
-            signalled: 0,
-        });
+        let (next, signal) = self.ranges.join(range, seen);
         Cursor {
             range: range.clone(),
             seen: seen.cloned(),
             life: self.life,
             past: 0..0,
-            next: entry.dropped + entry.recent.len() as u64,
+            next,
             behind: false,
-            signal: entry.signal.subscribe(),
+            signal,
         }
     }
 
@@ -227,7 +163,7 @@ impl State {
 
     /// Forgets ranges that nobody watches any more, and changes that are old.
     pub(super) fn tidy(&mut self) {
-        self.ranges.retain(|_, range| !range.signal.is_closed());
+        self.ranges.forget_idle();
         self.history.forget_old();
     }
 
@@ -236,13 +172,9 @@ impl State {
         if cursor.life != self.life {
             return Err(TooSlow);
         }
-        let name = RangeName { seen: cursor.seen.clone(), prefix: cursor.range.start().clone() };
-        let range = self.ranges.get(&name).ok_or(TooSlow)?;
-        let skip = cursor.next.checked_sub(range.dropped).ok_or(TooSlow)?;
-        let skip = usize::try_from(skip).map_err(|_| TooSlow)?;
+        let recent = self.ranges.from(&cursor.range, cursor.seen.as_ref(), cursor.next)?;
+        let recent = recent.map(|sequence| (sequence, false));
         let past = cursor.past.clone().map(|sequence| (sequence, true));
-        let recent = range.recent.range(skip.min(range.recent.len())..);
-        let recent = recent.map(|&sequence| (sequence, false));
         let mut changes = Vec::new();
         let (mut bytes, mut last) = (0, Revision::ZERO);
         cursor.behind = false;
@@ -338,15 +270,6 @@ impl Moment {
     }
 }
 
-impl Woken {
-    /// Tells the watchers.
-    pub(super) fn tell(self) {
-        for signal in self.signals {
-            signal.send_replace(());
-        }
-    }
-}
-
 impl Cursor {
     /// Whether the last read left something to read.
     pub(crate) fn is_behind(&self) -> bool {
@@ -371,13 +294,4 @@ impl Cursor {
         }
         self.signal.changed().await.map_err(|_| TooSlow)
     }
-}
-
-/// The prefixes of the ranges that hold a key: the resource, the scope, the namespace.
-fn prefixes(key: &Key) -> [Bytes; 3] {
-    let bytes = key.to_bytes();
-    let mut slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-    let mut prefix = |nth: usize| bytes.slice(..slashes.nth(nth).map_or(bytes.len(), |at| at + 1));
-    // `/group/resource/`, `/group/resource/scope/`, `/group/resource/scope/namespace/`
-    [prefix(2), prefix(0), prefix(0)]
 }

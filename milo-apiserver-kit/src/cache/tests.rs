@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -29,7 +30,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{
-    Cache, Cached, EventType, Filter, TooSlow, Walk,
+    CATCH_UP, Cache, Cached, EventType, Filter, TooSlow, Walk,
     state::{Moment, State},
 };
 use crate::request::options::{Freshness, Selection};
@@ -337,5 +338,22 @@ fn recent_states_are_known_exactly() {
     }
     for unknown in [341, u64::MAX] {
         assert!(state.at(&range, None, Revision::new(unknown)).is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_come_back_the_later_the_longer_the_storage_is_away() {
+    let storage = Arc::new(Deaf { memory: Memory::new(), lost: 0, asked: Arc::default() });
+    let began = tokio::time::Instant::now();
+    // Nobody feeds it.
+    let cache = Cache::new(definition(), storage).unwrap();
+    for (downtime, wait) in [(3, 1), (15, 2), (30, 6), (50, 20), (70, 30), (4000, 30)] {
+        let until = began + Duration::from_secs(downtime) - CATCH_UP;
+        tokio::time::sleep_until(until).await;
+        let error = cache.reach(Freshness::Any).await.unwrap_err();
+        assert_eq!((error.code(), error.reason()), (429, "TooManyRequests"));
+        assert_eq!(error.message(), "storage is (re)initializing");
+        let details = error.details().unwrap();
+        assert_eq!(details.retry_after_seconds, Some(wait), "after {downtime} s");
     }
 }

@@ -15,7 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Call, Place, Resource,
     rest_list::{Collection, Page},
-    watch::{Encoder, error_frame, first_bookmark, next_bookmark},
+    watch::{
+        encoder::{Encoder, error_frame},
+        stream::{first_bookmark, next_bookmark},
+    },
 };
 use crate::{
     body::Body,
