@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod column;
+mod conditions;
 mod error;
 mod names;
 pub mod object_schema;
@@ -102,6 +103,14 @@ impl ResourceDefinition {
     /// # Errors
     /// See [`DefinitionError`].
     pub fn from_crd(crd: &CustomResourceDefinition) -> Result<Self, DefinitionError> {
+        Self::read(crd, std::convert::identity)
+    }
+
+    /// From a definition whose schema is completed by `complete`.
+    fn read(
+        crd: &CustomResourceDefinition,
+        complete: fn(Value) -> Value,
+    ) -> Result<Self, DefinitionError> {
         let spec = &crd.spec;
         let names = &spec.names;
         let version = (spec.versions.iter())
@@ -129,7 +138,7 @@ impl ResourceDefinition {
             columns: vec![Column::age()],
             default_columns: true,
             selectable_fields: Vec::new(),
-            schema: schema_of(&names.kind, version)?,
+            schema: schema_of(&names.kind, version, complete)?,
             decorator: None,
             deprecation: deprecation(crd, version),
         };
@@ -157,10 +166,13 @@ impl ResourceDefinition {
     /// Of a Rust type with kube's `CustomResource` derive: [`from_crd`](Self::from_crd) of what
     /// the derive generates.
     ///
+    /// Lists of conditions are keyed by their type, as every API that follows the conventions has
+    /// them: the derive cannot say so, and no two controllers could apply conditions of their own.
+    ///
     /// # Errors
     /// See [`DefinitionError`].
     pub fn of<K: CustomResourceExt>() -> Result<Self, DefinitionError> {
-        Self::from_crd(&K::crd())
+        Self::read(&K::crd(), conditions::keyed)
     }
 
     /// Of any type with `kube::Resource` and a JSON schema, for example one of k8s-openapi's.
@@ -177,7 +189,7 @@ impl ResourceDefinition {
         K::Scope: 'static,
     {
         let (group, version, kind) = (K::group(&()), K::version(&()), K::kind(&()).into_owned());
-        let document = object_schema::of_root::<K>();
+        let document = conditions::keyed(object_schema::of_root::<K>());
         let definition = Self {
             group_resource: GroupResource::new(&*group, &*K::plural(&())),
             api_version: api_version(&group, &version),
@@ -488,6 +500,7 @@ fn deprecation(
 fn schema_of(
     kind: &str,
     version: &CustomResourceDefinitionVersion,
+    complete: fn(Value) -> Value,
 ) -> Result<Arc<Schema>, DefinitionError> {
     let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
     // INVARIANT: a schema of k8s-openapi's type has string keys only, so it always serializes; if
@@ -497,7 +510,7 @@ fn schema_of(
         kind: kind.to_owned(),
         version: version.name.clone(),
     })?;
-    compile(kind, object_schema::normalized(document))
+    compile(kind, complete(object_schema::normalized(document)))
 }
 
 fn compile(kind: &str, document: Value) -> Result<Arc<Schema>, DefinitionError> {

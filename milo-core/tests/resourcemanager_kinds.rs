@@ -22,6 +22,14 @@ fn schema<K: CustomResourceExt>() -> Value {
     ResourceDefinition::of::<K>().unwrap().schema().document().clone()
 }
 
+/// A list of conditions, keyed by their type.
+fn conditions(initial: Value) -> Value {
+    json!({
+        "type": "array", "default": initial,
+        "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"],
+    })
+}
+
 /// The schema of a field written as in the specification: `status.appliedRoles[].name`.
 fn field<'s>(schema: &'s Value, path: &str) -> &'s Value {
     path.split('.').fold(schema, |schema, name| {
@@ -146,7 +154,7 @@ fn organization_fields() {
             }),
         ),
         ("status", json!({"type": "object"})),
-        ("status.conditions", json!({"type": "array", "default": [ready(), onboarding]})),
+        ("status.conditions", conditions(json!([ready(), onboarding]))),
         ("status.observedGeneration", json!({"type": "integer", "format": "int64"})),
     ]);
 }
@@ -159,7 +167,7 @@ fn project_fields() {
         ("spec.ownerRef.kind", json!({"type": "string", "enum": ["Organization"], "req": true})),
         ("spec.ownerRef.name", json!({"type": "string", "req": true})),
         ("status", json!({"type": "object"})),
-        ("status.conditions", json!({"type": "array", "default": [ready()]})),
+        ("status.conditions", conditions(json!([ready()]))),
         ("status.suspensions", json!({"type": "array"})),
         ("status.suspensions[].reason", with_req(reasons())),
         ("status.suspensions[].reinstateAuthority", with_req(authorities())),
@@ -212,7 +220,7 @@ fn membership_fields() {
             "status.appliedRoles[].status",
             json!({"type": "string", "enum": ["Applied", "Pending", "Failed"], "req": true}),
         ),
-        ("status.conditions", json!({"type": "array", "default": [ready()]})),
+        ("status.conditions", conditions(json!([ready()]))),
         ("status.observedGeneration", json!({"type": "integer", "format": "int64"})),
         ("status.organization", object()),
         ("status.organization.contactEmail", string()),

@@ -144,7 +144,7 @@ impl InitialCondition {
 }
 
 /// The schema of a list of standard conditions, defaulted unless `initial` is empty. The list is
-/// atomic: it has no list type. For `#[schemars(schema_with = "...")]`.
+/// keyed by the type of its conditions. For `#[schemars(schema_with = "...")]`.
 #[must_use]
 pub fn conditions(generator: &mut SchemaGenerator, initial: &[InitialCondition]) -> Schema {
     let mut schema = schemars::json_schema!({ "type": "array", "items": condition(generator) });
