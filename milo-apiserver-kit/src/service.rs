@@ -249,8 +249,10 @@ impl Inner {
         // The name in a selector is for authorization; here the selector speaks for itself.
         let mut call = Call::new(parts, query, named, attributes, &self.authorizers);
         (call.form, call.encoding) = (form, encoding);
+        call.warnings.extend(resource.definition().deprecation().map(str::to_owned));
         if watch {
-            let watch = resource.watch(&call, &place, self.closing.clone()).await?;
+            let mut watch = resource.watch(&call, &place, self.closing.clone()).await?;
+            respond::add_warnings(&mut watch, &call.warnings);
             return websocket::accept(parts, watch);
         }
         let scaling = resource.scaling(target.subresource);

@@ -178,7 +178,12 @@ async fn run(on_upgrade: OnUpgrade, mut events: Body, upgrade: Option<Upgrade>) 
             }
         }
     }
-    let _ = timeout(CLOSE_TIMEOUT, socket.close(None)).await;
+    let goodbye = async {
+        let _ = socket.close(None).await;
+        // Closing is refused when the client has said goodbye first: its answer waits here.
+        socket.flush().await
+    };
+    let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
 }
 
 /// Sends each line as a message. Whether that went well.

@@ -1,6 +1,8 @@
 //! `spec/wire.md` section 5.5: who am I, and what may I do. Over HTTP, and by the real kubectl,
 //! whose tests are skipped without it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+
 mod support;
 
 use std::sync::Arc;

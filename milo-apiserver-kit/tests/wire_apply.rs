@@ -1,7 +1,5 @@
 //! `spec/wire.md` section 3.4: server-side apply, and who owns which field.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
-
 mod support;
 
 use async_trait::async_trait;

@@ -1,8 +1,6 @@
 //! `spec/wire.md` sections 4.3, 4.6 and 4.7: what the watch cache promises when the storage behind
 //! it stalls, goes away or forgets.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
-
 mod support;
 
 use std::{sync::Arc, time::Duration};

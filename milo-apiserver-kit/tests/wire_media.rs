@@ -39,6 +39,14 @@ fn yaml(answer: &Answer) -> Value {
     serde_saphyr::from_str(answer.text()).unwrap()
 }
 
+/// The value without what changes while one looks: ages, which are the last cell of a row.
+fn ageless(mut value: Value) -> Value {
+    for row in value.get_mut("rows").and_then(Value::as_array_mut).into_iter().flatten() {
+        row["cells"].as_array_mut().unwrap().pop();
+    }
+    value
+}
+
 #[tokio::test]
 async fn bodies_are_yaml_too() {
     let wire = Wire::start().await;
@@ -256,16 +264,20 @@ async fn answers_are_yaml_too() {
         ("organizations?fieldSelector=metadata.name%3Dnone", PARTIAL_LIST),
         ("organizations?fieldSelector=metadata.name%3Dnone", TABLE),
     ] {
-        let plain = get(&wire, url, accept).await.ok();
+        let plain = ageless(get(&wire, url, accept).await.ok());
         let answer = get(&wire, url, &of_yaml(accept)).await;
-        assert_eq!((answer.code, yaml(&answer)), (200, plain.clone()), "0.3: {url} {accept}");
+        assert_eq!(
+            (answer.code, ageless(yaml(&answer))),
+            (200, plain.clone()),
+            "0.3: {url} {accept}"
+        );
         // YAML is never indented JSON, whoever asks for it.
         let call = wire.call("GET", url).header("accept", &of_yaml(accept));
-        assert_eq!(yaml(&call.header("user-agent", "curl/8").send().await), plain);
+        assert_eq!(ageless(yaml(&call.header("user-agent", "curl/8").send().await)), plain);
         let pretty = wire.call("GET", url).header("accept", &format!("{accept};pretty=1"));
         let pretty = pretty.send().await;
         assert!(pretty.text().starts_with("{\n  \""), "0.3: {}", pretty.text());
-        assert_eq!(pretty.ok(), plain);
+        assert_eq!(ageless(pretty.ok()), plain);
     }
     let writes = [
         ("POST", "organizations", JSON, organization("c"), 201),
@@ -429,7 +441,12 @@ async fn large_answers_are_compressed() {
         assert_eq!(answer.header("content-type"), plain.header("content-type"));
         assert_eq!(answer.header("content-length"), "", "0.3: {url}");
         assert!(answer.body.len() < plain.body.len());
-        assert_eq!(unzip(&answer), plain.text(), "0.3: {url} {accept}");
+        if accept == TABLE {
+            let table = serde_json::from_str(&unzip(&answer)).unwrap();
+            assert_eq!(ageless(table), ageless(plain.ok()), "0.3: {url}");
+        } else {
+            assert_eq!(unzip(&answer), plain.text(), "0.3: {url} {accept}");
+        }
         // A HEAD tells the same of an answer that it does not bring.
         let head = zipped("HEAD", url, accept, "gzip").await;
         assert_eq!((head.code, head.body.len()), (200, 0), "2.1: {url}");

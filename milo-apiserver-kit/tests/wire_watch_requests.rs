@@ -1,7 +1,5 @@
 //! `spec/wire.md` sections 2.4, 4.1 and 4.5: what may be asked of reads, and with which numbers.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
-
 mod support;
 
 use serde_json::json;

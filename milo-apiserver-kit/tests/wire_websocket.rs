@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -174,7 +174,7 @@ async fn nested(server: &TestServer) -> DuplexStream {
     let service = server.service();
     let service = service_fn(move |request: Request<Incoming>| {
         let service = service.clone();
-        async move { Ok::<_, Infallible>(service.oneshot(request).await?) }
+        service.oneshot(request)
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)

@@ -63,6 +63,7 @@ pub struct ResourceDefinition {
     selectable_fields: Vec<SelectableField>,
     schema: Arc<Schema>,
     decorator: Option<Decorator>,
+    deprecation: Option<String>,
 }
 
 /// Adds to objects what is not stored but shown.
@@ -130,6 +131,7 @@ impl ResourceDefinition {
             selectable_fields: Vec::new(),
             schema: schema_of(&names.kind, version)?,
             decorator: None,
+            deprecation: deprecation(crd, version),
         };
         definition.check_names()?;
         let subresources = version.subresources.as_ref();
@@ -196,6 +198,7 @@ impl ResourceDefinition {
             selectable_fields: Vec::new(),
             schema: compile(&kind, document)?,
             decorator: None,
+            deprecation: None,
             kind,
         };
         definition.check_names()?;
@@ -419,6 +422,12 @@ impl ResourceDefinition {
         &self.selectable_fields
     }
 
+    /// What clients are warned of when they use the kind, because its version is deprecated.
+    #[must_use]
+    pub fn deprecation(&self) -> Option<&str> {
+        self.deprecation.as_deref()
+    }
+
     /// The schema that objects are pruned, defaulted and validated by.
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
@@ -462,6 +471,18 @@ impl ResourceDefinition {
 
 fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+fn deprecation(
+    crd: &CustomResourceDefinition,
+    version: &CustomResourceDefinitionVersion,
+) -> Option<String> {
+    let deprecated = version.deprecated.unwrap_or_default();
+    let usual = || {
+        let api_version = api_version(&crd.spec.group, &version.name);
+        format!("{api_version} {} is deprecated", crd.spec.names.kind)
+    };
+    deprecated.then(|| version.deprecation_warning.clone().unwrap_or_else(usual))
 }
 
 fn schema_of(

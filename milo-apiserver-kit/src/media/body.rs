@@ -53,10 +53,10 @@ impl BodyType {
             .ok_or_else(|| StatusError::unsupported_media_type(&[JSON, YAML, PROTOBUF]))
     }
 
-    pub(crate) fn decode(self, body: &[u8]) -> Result<Decoded, UndecodableBody> {
+    pub(crate) async fn decode(self, body: &[u8]) -> Result<Decoded, UndecodableBody> {
         let (value, duplicates) = match self {
             Self::Json => decode_json(body)?,
-            Self::Yaml => decode_yaml(body)?,
+            Self::Yaml => decode_yaml(body).await?,
             Self::Protobuf => match protobuf::open(body)? {
                 protobuf::Content::Json(json) => decode_json(&json)?,
                 protobuf::Content::Message(value) => (value, Vec::new()),

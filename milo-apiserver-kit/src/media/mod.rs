@@ -16,8 +16,6 @@ pub(crate) use body::{BodyType, Decoded};
 pub(crate) use encoding::Encoding;
 pub(crate) use json::decode_json;
 pub(crate) use list::ListSyntax;
-#[allow(unused_imports, reason = "server-side apply decodes its patches with this")]
-pub(crate) use yaml::decode_yaml;
 
 pub(crate) use crate::document::{JSON, YAML};
 pub(crate) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";

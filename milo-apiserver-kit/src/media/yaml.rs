@@ -13,8 +13,10 @@ use crate::request::body::LIMIT;
 
 /// How deep values may be nested. The parser needs far more stack for a level than that of JSON does.
 const DEPTH: usize = 64;
-/// How many values a document may have. It is read in one go, while other requests wait.
+/// How many values a document may have: it takes a third of a second to read them.
 const NODES: usize = 100_000;
+/// Documents up to this size are read at once: mostly in less than a millisecond.
+const SHORT: usize = 8 * 1024;
 /// How many events aliases may repeat: enough for a template, too little for a bomb.
 const REPEATED: usize = 20_000;
 /// How many bytes of text the document may have, aliases resolved. Escapes and repeated text may
@@ -39,13 +41,25 @@ impl YamlError {
 /// YAML, and the paths of the keys that it holds twice: `spec.type`.
 ///
 /// JSON is taken for what it is: it is faster, and in a few corners (the escapes of characters
-/// outside the basic plane) it is no YAML.
-pub(crate) fn decode_yaml(body: &[u8]) -> Result<(Value, Vec<String>), YamlError> {
+/// outside the basic plane) it is no YAML. A document that may take a while, because it is long or
+/// has aliases, is read on a thread of its own.
+pub(super) async fn decode_yaml(body: &[u8]) -> Result<(Value, Vec<String>), YamlError> {
     if body.trim_ascii_start().first() == Some(&b'{')
         && let Ok(decoded) = decode_json(body)
     {
         return Ok(decoded);
     }
+    if body.len() <= SHORT && !body.contains(&b'*') {
+        return read(body);
+    }
+    let body = body.to_vec();
+    tokio::task::spawn_blocking(move || read(&body)).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the YAML parser failed");
+        Err(YamlError("the document cannot be read".into()))
+    })
+}
+
+fn read(body: &[u8]) -> Result<(Value, Vec<String>), YamlError> {
     let mut notes = Notes::default();
     let value = parse(body, DuplicateKeyPolicy::LastWins, &mut notes);
     let value = value.map_err(|error| YamlError::new(&error))?;
@@ -112,6 +126,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn decode_yaml(body: &[u8]) -> Result<(Value, Vec<String>), YamlError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(super::decode_yaml(body))
+    }
 
     fn decode(text: &str) -> Value {
         decode_yaml(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}")).0

@@ -38,7 +38,7 @@ impl Resource {
             return self.review(call, place, handlers, body).await;
         }
         let options = WriteOptions::parse(call.query, "CreateOptions")?;
-        let mut object = self.decode(call, body, options.field_validation)?;
+        let mut object = self.decode(call, body, options.field_validation).await?;
         self.set_namespace(call, &mut object)?;
         call.warnings.extend(meta::dedupe_owner_references(&mut object));
         self.clear_new(&mut object);

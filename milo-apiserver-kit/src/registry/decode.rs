@@ -16,13 +16,13 @@ const PROBLEMS: usize = 100;
 impl Resource {
     /// Decodes a body. Fields that the kind does not have are dropped, and told or refused as the
     /// client asked.
-    pub(super) fn decode(
+    pub(super) async fn decode(
         &self,
         call: &mut Call<'_>,
         body: &[u8],
         validation: FieldValidation,
     ) -> Result<Object, StatusError> {
-        let decoded = BodyType::of(call.headers)?.decode(body);
+        let decoded = BodyType::of(call.headers)?.decode(body).await;
         let Decoded { value, duplicates } =
             decoded.map_err(|error| error.refuse(self.definition.kind(), body))?;
         let (object, mut problems) = self.shape(value)?;

@@ -50,19 +50,19 @@ impl Resource {
         place: &Place,
         body: &[u8],
     ) -> Result<Response<Body>, StatusError> {
-        let (options, mut change) = self.change_of_patch(call, body)?;
+        let (options, mut change) = self.change_of_patch(call, body).await?;
         self.modify(call, place, &options, &mut *change).await
     }
 
     /// What a patch asks for, whatever it is applied to.
-    pub(super) fn change_of_patch(
+    pub(super) async fn change_of_patch(
         &self,
         call: &Call<'_>,
         body: &[u8],
     ) -> Result<(WriteOptions, Box<dyn Change>), StatusError> {
         let patch_type = PatchType::of(call.headers)?;
         if patch_type == PatchType::Apply {
-            return self.apply(call, body);
+            return self.apply(call, body).await;
         }
         let options = WriteOptions::parse(call.query, "PatchOptions")?;
         let (patch, problems) = Patch::parse(patch_type, body)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream::ReadyChunks};
 use http::{Response, StatusCode};
-use milo_core::{request::RequestAttributes, status::StatusError, storage::Revision};
+use milo_core::{key::Key, request::RequestAttributes, status::StatusError, storage::Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -165,7 +165,7 @@ impl Watcher {
     }
 
     fn concerns(&self, change: &Change) -> bool {
-        let namespace = change.key().and_then(|key| key.segments()).map(|found| found.namespace);
+        let namespace = change.key().and_then(Key::segments).map(|found| found.namespace);
         self.namespace.is_empty() || namespace == Some(self.namespace.as_str())
     }
 }

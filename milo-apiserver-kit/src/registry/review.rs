@@ -23,7 +23,7 @@ impl Resource {
         body: &[u8],
     ) -> Result<Response<Body>, StatusError> {
         let options = WriteOptions::parse(call.query, "CreateOptions")?;
-        let mut object = self.decode(call, body, options.field_validation)?;
+        let mut object = self.decode(call, body, options.field_validation).await?;
         if self.definition.has_status() {
             object.fields_mut().remove("status");
         }

@@ -64,13 +64,13 @@ impl Scaling {
         let (code, object) = match call.attributes.verb {
             Verb::Update => {
                 let options = WriteOptions::parse(call.query, "UpdateOptions")?;
-                let mut scale = self.kind.decode(call, body, options.field_validation)?;
+                let mut scale = self.kind.decode(call, body, options.field_validation).await?;
                 self.kind.set_namespace(call, &mut scale)?;
                 self.kind.check_name(call, &scale)?;
                 self.write(parent, call, place, &options, &mut Replace(scale)).await?
             }
             Verb::Patch => {
-                let (options, mut change) = self.kind.change_of_patch(call, body)?;
+                let (options, mut change) = self.kind.change_of_patch(call, body).await?;
                 self.write(parent, call, place, &options, &mut *change).await?
             }
             _ => {

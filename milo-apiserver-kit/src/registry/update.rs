@@ -70,7 +70,7 @@ impl Resource {
         body: &[u8],
     ) -> Result<Response<Body>, StatusError> {
         let options = WriteOptions::parse(call.query, "UpdateOptions")?;
-        let mut object = self.decode(call, body, options.field_validation)?;
+        let mut object = self.decode(call, body, options.field_validation).await?;
         self.set_namespace(call, &mut object)?;
         self.check_name(call, &object)?;
         call.warnings.extend(meta::dedupe_owner_references(&mut object));

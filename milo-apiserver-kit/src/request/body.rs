@@ -63,7 +63,7 @@ where
     match BodyType::of(headers)? {
         BodyType::Json => Ok(body),
         other => {
-            let decoded = other.decode(&body);
+            let decoded = other.decode(&body).await;
             let decoded = decoded.map_err(|error| error.refuse("DeleteOptions", &body))?;
             Ok(decoded.value.to_string().into())
         }

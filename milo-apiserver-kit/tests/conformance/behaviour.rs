@@ -47,6 +47,11 @@ impl Strategy for Jobs {
         problems
     }
 
+    /// Always the same, so that the second one is taken.
+    fn generate_name(&self, base: &str) -> String {
+        format!("{base}made")
+    }
+
     fn prepare_for_create(&self, _: &WriteContext<'_>, object: &mut Object) {
         prepare(object, "created");
     }

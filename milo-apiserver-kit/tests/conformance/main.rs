@@ -21,6 +21,7 @@
 mod behaviour;
 mod case;
 mod code;
+mod expect;
 mod fixture;
 mod matcher;
 mod runner;

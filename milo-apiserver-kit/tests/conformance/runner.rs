@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How many cases run at one time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 /// No case needs longer, on a machine that does much else.
 const LONGEST: Duration = Duration::from_secs(60);
 

@@ -82,6 +82,9 @@ impl Admission for Annotated {
         request: &mut AdmissionRequest<'_>,
         object: &mut Object,
     ) -> Result<(), StatusError> {
+        if annotation(request, object, "panic").is_some() {
+            panic!("asked to by an annotation");
+        }
         let colour = annotation(request, object, "colour").map(str::to_owned);
         let spec = object.fields_mut().get_mut("spec").and_then(Value::as_object_mut);
         if let (Some(colour), Some(spec)) = (colour, spec) {

@@ -10,32 +10,15 @@ use crate::{
 };
 
 impl Resource {
-    pub(super) fn apply(
+    pub(super) async fn apply(
         &self,
         call: &Call<'_>,
         body: &[u8],
     ) -> Result<(WriteOptions, Box<dyn Change>), StatusError> {
         let options = WriteOptions::parse_apply(call.query)?;
-        let (config, duplicates) = self.decode_config(body)?;
+        let (config, duplicates) = decode_config(body).await?;
         let apply = Apply { config, duplicates, options: options.clone() };
         Ok((options, Box::new(apply)))
-    }
-
-    /// A configuration: YAML, of which JSON is a part. And the keys that it holds twice.
-    fn decode_config(&self, body: &[u8]) -> Result<(Object, Vec<String>), StatusError> {
-        let bad = |why: &dyn std::fmt::Display| {
-            StatusError::bad_request(format!("error decoding patch: {why}"))
-        };
-        // The reader of JSON is far quicker, and what applies is mostly JSON.
-        let json = body.trim_ascii_start().first() == Some(&b'{');
-        let decoded = match json.then(|| BodyType::Json.decode(body)) {
-            Some(Ok(decoded)) => Ok(decoded),
-            _ => BodyType::Yaml.decode(body),
-        };
-        let Decoded { value, duplicates } = decoded.map_err(|error| bad(&error))?;
-        let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
-        let config = Object::from_value(value).map_err(|error| bad(&error))?;
-        Ok((config, duplicates))
     }
 
     /// 400 unless the configuration is of this kind. Of nothing else upstream is so strict: both
@@ -49,6 +32,18 @@ impl Resource {
         let slash = if version.contains('/') { "" } else { "/" };
         Err(StatusError::bad_request(format!("invalid object type: {slash}{version}, Kind={kind}")))
     }
+}
+
+/// A configuration: YAML, of which JSON is a part. And the keys that it holds twice.
+async fn decode_config(body: &[u8]) -> Result<(Object, Vec<String>), StatusError> {
+    let bad = |why: &dyn std::fmt::Display| {
+        StatusError::bad_request(format!("error decoding patch: {why}"))
+    };
+    let decoded = BodyType::Yaml.decode(body).await;
+    let Decoded { value, duplicates } = decoded.map_err(|error| bad(&error))?;
+    let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
+    let config = Object::from_value(value).map_err(|error| bad(&error))?;
+    Ok((config, duplicates))
 }
 
 /// An apply on its way through the update loop.

@@ -22,8 +22,8 @@ use crate::{
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 /// The last bookmark comes so long before the end.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
-/// How much is sent at once.
-const BLOCK: usize = 64 * 1024;
+/// How much is sent at once: several of these may wait for a slow client.
+const BLOCK: usize = 32 * 1024;
 /// How many objects are looked at before other tasks get their turn.
 const TURN: usize = 1024;
 

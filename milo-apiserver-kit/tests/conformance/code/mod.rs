@@ -2,6 +2,8 @@
 
 mod http1;
 mod lists;
+mod load;
+mod outage;
 mod races;
 mod streams;
 mod transport;
@@ -9,5 +11,14 @@ mod transport;
 use crate::case::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
-    [races::cases(), streams::cases(), http1::cases(), transport::cases(), lists::cases()].concat()
+    [
+        races::cases(),
+        streams::cases(),
+        http1::cases(),
+        transport::cases(),
+        lists::cases(),
+        outage::cases(),
+        load::cases(),
+    ]
+    .concat()
 }
