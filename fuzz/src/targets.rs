@@ -200,8 +200,10 @@ pub(crate) fn apply(bytes: &[u8]) {
             let first = world.send(&call);
             let Some(first) = first.filter(|answer| answer.code < 300) else { continue };
             let again = world.send(&call).expect("it was sent before");
-            // A resource version in the patch was right only once.
-            if again.code != 409 {
+            // What the server decides may be named only as it is: a resource version was right
+            // once, and what was left out on creation is a change now.
+            let about_metadata = String::from_utf8_lossy(&again.body).contains("metadata.");
+            if again.code != 409 && !(again.code == 422 && about_metadata) {
                 assert_eq!(again.code, 200, "applied again: {call:?}: {again:?}");
                 assert_same(&call, &first, &again);
             }

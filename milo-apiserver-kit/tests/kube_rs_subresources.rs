@@ -1,5 +1,7 @@
 //! Subresources as kube-rs asks for them: the scale, and a log that is followed.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+
 mod kube_support;
 
 use async_trait::async_trait;

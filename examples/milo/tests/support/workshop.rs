@@ -20,6 +20,7 @@ use tokio::{runtime::Runtime, sync::mpsc};
 use super::Kubectl;
 
 /// Something that is made.
+#[expect(clippy::duplicated_attributes, reason = "columns share their type, not their meaning")]
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug)]
 #[kube(group = "demo.example.com", version = "v1", kind = "Gadget", namespaced, shortname = "gd")]
 #[kube(status = "GadgetStatus", selectable = ".spec.color")]
