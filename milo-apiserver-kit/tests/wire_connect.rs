@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{HeaderName, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -40,7 +40,7 @@ impl Connect for Echo {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Response<Body>, StatusError> {
         let (parts, body) = request.http.into_parts();
         let body = body.collect().await.map_err(StatusError::internal)?.to_bytes();
-        let mut headers: Vec<&str> = parts.headers.keys().map(|name| name.as_str()).collect();
+        let mut headers: Vec<&str> = parts.headers.keys().map(HeaderName::as_str).collect();
         headers
             .retain(|name| name.starts_with("x-") || *name == "authorization" || *name == "cookie");
         let told = json!({
