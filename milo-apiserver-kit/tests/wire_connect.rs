@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{HeaderName, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use milo_apiserver_kit::{
     Kind,
     body::Body,
@@ -25,7 +27,10 @@ use milo_core::{
 use rest_support::{Book, GROUP, Shelf, book, books, complete};
 use serde_json::{Value, json};
 use support::{Wire, soon};
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
 
 /// Says what it was asked.
 struct Echo;
@@ -35,7 +40,7 @@ impl Connect for Echo {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Response<Body>, StatusError> {
         let (parts, body) = request.http.into_parts();
         let body = body.collect().await.map_err(StatusError::internal)?.to_bytes();
-        let mut headers: Vec<&str> = parts.headers.keys().map(|name| name.as_str()).collect();
+        let mut headers: Vec<&str> = parts.headers.keys().map(HeaderName::as_str).collect();
         headers
             .retain(|name| name.starts_with("x-") || *name == "authorization" || *name == "cookie");
         let told = json!({
@@ -68,6 +73,41 @@ impl Connect for Lines {
             Some((Ok(Bytes::from_static(line.as_bytes())), lines))
         });
         Ok(Response::new(Body::stream(chunks)))
+    }
+}
+
+/// Never comes to an end.
+struct Forever;
+
+#[async_trait]
+impl Connect for Forever {
+    async fn connect(&self, _: ConnectRequest<'_>) -> Result<Response<Body>, StatusError> {
+        Ok(Response::new(Body::stream(futures_util::stream::pending())))
+    }
+}
+
+/// Speaks another protocol: says everything twice.
+struct Twice;
+
+#[async_trait]
+impl Connect for Twice {
+    async fn connect(&self, request: ConnectRequest<'_>) -> Result<Response<Body>, StatusError> {
+        let upgrade = request.http.extensions().get::<OnUpgrade>().cloned();
+        let upgrade = upgrade.ok_or_else(|| StatusError::bad_request("no upgrade"))?;
+        let shutdown = request.shutdown();
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(upgrade.await.unwrap());
+            let mut byte = [0];
+            while stream.read_exact(&mut byte).await.is_ok() {
+                stream.write_all(&[byte[0], byte[0]]).await.unwrap();
+            }
+            drop(shutdown);
+        });
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert("upgrade", "twice".parse().unwrap());
+        response.headers_mut().insert("connection", "Upgrade".parse().unwrap());
+        Ok(response)
     }
 }
 
@@ -109,6 +149,8 @@ async fn start() -> Fixture {
         .handlers(complete(&Shelf::default()))
         .connect("echo", echo.with_paths(), Echo)
         .connect("plain", ConnectOptions::get(), Echo)
+        .connect("twice", ConnectOptions::get().long_running(), Twice)
+        .connect("never", ConnectOptions::get(), Forever)
         .connect("log", ConnectOptions::get().long_running(), Lines(Mutex::new(Some(receiver))));
     let wire = Wire::with(Arc::new(Memory::new()), |server| {
         server.hierarchy().serve(kind).admission(guard.clone())
@@ -209,4 +251,33 @@ async fn a_client_that_leaves_is_noticed() {
     let response = wire.call("GET", &books("/emma/log")).respond().await;
     drop(response);
     soon(lines.unwrap().closed()).await;
+}
+
+#[tokio::test]
+async fn what_is_not_long_running_is_cut_off() {
+    let Fixture { wire, .. } = start().await;
+    let response = wire.call("GET", &books("/emma/never?timeout=1s")).respond().await;
+    assert_eq!(response.status(), 200);
+    let body = soon(response.into_body().collect()).await;
+    assert!(body.is_err(), "7.2: nobody takes a part for the whole");
+}
+
+#[tokio::test]
+async fn a_connection_speaks_another_protocol() {
+    let Fixture { wire, .. } = start().await;
+    let mut stream = wire.tls(b"http/1.1").await;
+    let path = books("/emma/twice");
+    let ask = format!(
+        "GET {path} HTTP/1.1\r\nHost: milo\r\nConnection: Upgrade\r\nUpgrade: twice\r\n\r\n"
+    );
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "2.8: {}", head.escape_ascii());
+    stream.write_all(b"ab").await.unwrap();
+    let mut twice = [0; 4];
+    soon(stream.read_exact(&mut twice)).await.unwrap();
+    assert_eq!(&twice, b"aabb", "2.8");
 }

@@ -1,7 +1,5 @@
 //! `spec/wire.md` sections 2.7, 2.9 and 4.2 to 4.4, for kinds whose objects live behind handlers.
 
-#![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
-
 mod rest_support;
 mod support;
 

@@ -7,6 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use kube::CustomResource;
+use milo_apiserver_kit::ServerBuilder;
 use milo_core::storage::Memory;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,7 @@ fn fleet(rest: &str) -> String {
 }
 
 async fn start() -> Wire {
-    let wire = Wire::with(Arc::new(Memory::new()), |server| server.kind::<Fleet>()).await;
+    let wire = Wire::with(Arc::new(Memory::new()), ServerBuilder::kind::<Fleet>).await;
     let fleet = json!({
         "metadata": {"name": "north", "labels": {"a": "b"}}, "spec": {"ships": {"count": 3}},
     });

@@ -10,9 +10,11 @@
 
 use std::{any::TypeId, fmt, sync::Arc};
 
-use k8s_openapi::api::autoscaling::v1::Scale;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionVersion,
+use k8s_openapi::{
+    api::autoscaling::v1::Scale,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        CustomResourceDefinition, CustomResourceDefinitionVersion,
+    },
 };
 use kube_core::{CustomResourceExt, NamespaceResourceScope, Resource};
 use schemars::JsonSchema;

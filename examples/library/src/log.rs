@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::{HeaderValue, Response, header};
 use milo_apiserver_kit::{
     body::Body,
@@ -12,7 +12,7 @@ use milo_core::status::StatusError;
 
 use crate::{
     database::{Database, counter},
-    feed::{Batch, Change, Feed},
+    feed::{Change, Feed},
     row::{self, Id},
 };
 
@@ -38,19 +38,18 @@ impl Connect for Log {
             Ok(counter(transaction)?.1)
         });
         let floor = read.await?;
-        let first = feed.read(floor).await?;
         let follow = follows(request.http.uri().query().unwrap_or_default());
-        let batches = stream::unfold(Some((feed, first)), move |state| async move {
-            let (feed, Batch { changes, reached }) = state?;
-            let text: String = changes.iter().map(|(made, change)| line(made, change)).collect();
-            let more = match changes.is_empty() && !follow {
-                true => None,
-                false if follow => feed.next(reached).await.ok(),
-                false => feed.read(reached).await.ok(),
-            };
-            Some((Ok(Bytes::from(text)), more.map(|more| (feed, more))))
-        });
-        let mut response = Response::new(Body::stream(batches));
+        let lines =
+            stream::try_unfold((feed, floor, false), move |(feed, after, waits)| async move {
+                let batch = if waits { feed.next(after).await? } else { feed.read(after).await? };
+                if batch.changes.is_empty() && !follow {
+                    return Ok::<_, StatusError>(None);
+                }
+                let lines = batch.changes.iter().map(|(made, change)| line(made, change));
+                Ok(Some((lines.collect::<String>(), (feed, batch.reached, follow))))
+            });
+        let lines = lines.map(|text| text.map(Bytes::from).map_err(Into::into));
+        let mut response = Response::new(Body::stream(lines));
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, plain);
         Ok(response)

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping")]
 
 use std::{
-    io::{BufRead, BufReader, Lines, Write},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -13,18 +16,22 @@ use tempfile::TempDir;
 /// A program that is killed when the test forgets it.
 struct Running {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
 }
 
 impl Running {
     fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
+        });
         Self { child, lines }
     }
 
-    fn line(&mut self) -> String {
-        self.lines.next().expect("a line").unwrap()
+    fn line(&self) -> String {
+        self.lines.recv_timeout(Duration::from_secs(30)).expect("a line")
     }
 }
 
@@ -48,7 +55,7 @@ impl Library {
             .args(["--secure-port", "0", "--data-dir"])
             .arg(directory.join("data"))
             .env("LIBRARY_DATABASE", directory.join("library.sqlite"));
-        let mut program = Running::start(&mut command);
+        let program = Running::start(&mut command);
         let first = program.line();
         let kubeconfig = first.strip_prefix("export KUBECONFIG=").map(PathBuf::from);
         let kubeconfig = kubeconfig.unwrap_or_else(|| panic!("printed {first:?}"));
@@ -137,8 +144,7 @@ fn kubectl_follows_a_log() {
     let path = "/apis/library.example.com/v1/namespaces/default/books/emma/log";
     let log = library.run(&format!("get --raw {path}"));
     assert!(log.ends_with(" 2 added by admin\n"), "{log}");
-    let mut following =
-        Running::start(&mut library.kubectl(&format!("get --raw {path}?follow=true")));
+    let following = Running::start(&mut library.kubectl(&format!("get --raw {path}?follow=true")));
     assert_eq!(following.line() + "\n", log);
     library.apply(&emma(2));
     let line = following.line();

@@ -70,9 +70,13 @@ pub struct ListQuery {
     pub fields: FieldSelector,
     /// At most so many objects; zero for all.
     pub limit: usize,
-    /// Goes on after an earlier page: the [`ObjectList::next`] of that page.
+    /// Goes on after an earlier page: the [`ObjectList::next`] of that page. It has been in the
+    /// hands of a client, who may have made it up: nothing outside of the request's scope and
+    /// namespace may be reached with it.
     pub after: Option<String>,
-    /// The revision of the first page when this is a later one. A handler that can answers from
+    /// The revision of the first page when this is a later one, or one that the client asks for
+    /// exactly. One that has not come yet is answered from the present; the kit then says so. A
+    /// handler that can answers from
     /// that state; one that cannot says `Expired`, or answers from the present when its
     /// documentation says so.
     pub at: Option<Revision>,

@@ -95,3 +95,38 @@ fn fields(path: &str, root: &str) -> Result<Vec<String>, InvalidScale> {
     let fields = parsed.fields().filter(|fields| fields.len() > 1 && fields[0] == root);
     Ok(fields.ok_or_else(invalid)?.into_iter().map(str::to_owned).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn replicas_are_found_and_set() {
+        let paths = ReplicaPaths::new(".spec.ships.count", ".status.afloat").unwrap();
+        let paths = paths.with_selector(".status.selector").unwrap();
+        let mut fleet = Object::from_value(json!({
+            "spec": {}, "status": {"afloat": 2, "selector": "a=b"},
+        }))
+        .unwrap();
+        assert_eq!((paths.spec_replicas(&fleet), paths.status_replicas(&fleet)), (None, 2));
+        assert_eq!(paths.selector(&fleet), Some("a=b"));
+        paths.set_spec_replicas(&mut fleet, 4);
+        assert_eq!(fleet.fields()["spec"], json!({"ships": {"count": 4}}));
+        assert_eq!(paths.spec_replicas(&fleet), Some(4));
+    }
+
+    #[test]
+    fn replicas_are_below_spec_and_status() {
+        for (spec, status) in [
+            (".status.replicas", ".status.replicas"),
+            (".spec.replicas", ".spec.replicas"),
+            (".spec", ".status.replicas"),
+            (".spec.list[0]", ".status.replicas"),
+            ("", ".status.replicas"),
+        ] {
+            assert!(ReplicaPaths::new(spec, status).is_err(), "{spec} {status}");
+        }
+    }
+}
