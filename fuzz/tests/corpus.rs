@@ -1,6 +1,8 @@
 //! Replays what is kept in `fuzz/corpus`: every input that once found something, and the smallest
 //! set that reaches whatever has been reached.
 
+#![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
+
 use std::{
     fs,
     path::Path,

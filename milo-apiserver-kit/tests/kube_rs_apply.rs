@@ -19,19 +19,19 @@ fn by(manager: &str) -> PatchParams {
 }
 
 /// What a manager wants of the organization `a`.
-fn wanted(more: Value) -> Patch<Value> {
+fn wanted(more: &Value) -> Patch<Value> {
     let mut object = json!({
         "apiVersion": "resourcemanager.miloapis.com/v1alpha1",
         "kind": "Organization",
         "metadata": {"name": "a"},
     });
-    json_patch::merge(&mut object, &more);
+    json_patch::merge(&mut object, more);
     Patch::Apply(object)
 }
 
 fn labels(of: &[(&str, &str)]) -> Patch<Value> {
     let labels: BTreeMap<_, _> = of.iter().copied().collect();
-    wanted(json!({"metadata": {"labels": labels}}))
+    wanted(&json!({"metadata": {"labels": labels}}))
 }
 
 /// Who owns something of an object, and how: `one Apply`, or `one Apply status`.
@@ -58,7 +58,7 @@ fn owned_by<'a>(object: &'a Organization, manager: &str) -> &'a Value {
 #[tokio::test]
 async fn applying_creates_changes_and_leaves_alone() {
     let (_server, api) = start().await;
-    let first = wanted(json!({"spec": {"type": "Standard"}}));
+    let first = wanted(&json!({"spec": {"type": "Standard"}}));
     let created = api.patch("a", &by("one"), &first).await.unwrap();
     assert_eq!(
         (created.metadata.generation, owners(&created)),
@@ -67,7 +67,7 @@ async fn applying_creates_changes_and_leaves_alone() {
     assert_eq!(*owned_by(&created, "one"), json!({"f:spec": {"f:type": {}}}));
     // The same again changes nothing, not even the time.
     assert_eq!(api.patch("a", &by("one"), &first).await.unwrap(), created);
-    let more = wanted(json!({"spec": {
+    let more = wanted(&json!({"spec": {
         "type": "Standard",
         "contactInfo": {"name": "Ada", "email": "ada@example.com"},
     }}));
@@ -119,7 +119,7 @@ async fn whoever_agrees_owns_it_too() {
     let shared = api.patch("a", &by("two"), &both).await.unwrap();
     assert_eq!(owners(&shared), ["one Apply", "two Apply"]);
     // It goes when the last one who wanted it no longer does.
-    let none = wanted(json!({}));
+    let none = wanted(&json!({}));
     let left = api.patch("a", &by("one"), &none).await.unwrap();
     assert_eq!((left.labels()["tier"].as_str(), owners(&left).len()), ("gold", 1));
     let gone = api.patch("a", &by("two"), &none).await.unwrap();
@@ -129,7 +129,7 @@ async fn whoever_agrees_owns_it_too() {
 #[tokio::test]
 async fn what_is_no_longer_applied_goes_away() {
     let (_server, api) = start().await;
-    let contact = |contact: Value| wanted(json!({"spec": {"contactInfo": contact}}));
+    let contact = |contact: Value| wanted(&json!({"spec": {"contactInfo": contact}}));
     let all = json!({"name": "Ada", "email": "ada@example.com", "businessName": "Acme"});
     api.patch("a", &by("one"), &contact(all)).await.unwrap();
     // What others put there is not ours to remove.
@@ -138,7 +138,7 @@ async fn what_is_no_longer_applied_goes_away() {
     let applied = api.patch("a", &by("one"), &less).await.unwrap();
     assert_eq!(applied.spec.contact_info.as_ref().unwrap().business_name, None);
     assert_eq!(applied.labels()["mark"], "theirs");
-    let applied = api.patch("a", &by("one"), &wanted(json!({}))).await.unwrap();
+    let applied = api.patch("a", &by("one"), &wanted(&json!({}))).await.unwrap();
     assert_eq!(applied.spec.contact_info, None);
     assert_eq!(applied.labels()["mark"], "theirs");
 }
@@ -146,9 +146,9 @@ async fn what_is_no_longer_applied_goes_away() {
 #[tokio::test]
 async fn the_status_is_applied_apart() {
     let (_server, api) = start().await;
-    api.patch("a", &by("owner"), &wanted(json!({"spec": {"type": "Standard"}}))).await.unwrap();
+    api.patch("a", &by("owner"), &wanted(&json!({"spec": {"type": "Standard"}}))).await.unwrap();
     let ready = |status: &str| {
-        wanted(json!({"status": {"observedGeneration": 1, "conditions": [{
+        wanted(&json!({"status": {"observedGeneration": 1, "conditions": [{
             "type": "Ready",
             "status": status,
             "reason": "Checked",

@@ -4,7 +4,7 @@
 //! The package is installed once, below the target directory. Without Python, or without the
 //! package, the tests are skipped, or fail with `MILO_TEST_REQUIRE=all`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping")]
+#![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
 
 use std::{
     ffi::OsStr,

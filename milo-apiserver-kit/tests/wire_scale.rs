@@ -1,7 +1,5 @@
 //! `spec/wire.md` section 2.8: the subresource `scale`.
 
-#![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
-
 mod support;
 
 use std::sync::Arc;

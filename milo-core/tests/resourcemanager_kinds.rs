@@ -23,7 +23,7 @@ fn schema<K: CustomResourceExt>() -> Value {
 }
 
 /// A list of conditions, keyed by their type.
-fn conditions(initial: Value) -> Value {
+fn conditions(initial: &Value) -> Value {
     json!({
         "type": "array", "default": initial,
         "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"],
@@ -154,7 +154,7 @@ fn organization_fields() {
             }),
         ),
         ("status", json!({"type": "object"})),
-        ("status.conditions", conditions(json!([ready(), onboarding]))),
+        ("status.conditions", conditions(&json!([ready(), onboarding]))),
         ("status.observedGeneration", json!({"type": "integer", "format": "int64"})),
     ]);
 }
@@ -167,7 +167,7 @@ fn project_fields() {
         ("spec.ownerRef.kind", json!({"type": "string", "enum": ["Organization"], "req": true})),
         ("spec.ownerRef.name", json!({"type": "string", "req": true})),
         ("status", json!({"type": "object"})),
-        ("status.conditions", conditions(json!([ready()]))),
+        ("status.conditions", conditions(&json!([ready()]))),
         ("status.suspensions", json!({"type": "array"})),
         ("status.suspensions[].reason", with_req(reasons())),
         ("status.suspensions[].reinstateAuthority", with_req(authorities())),
@@ -220,7 +220,7 @@ fn membership_fields() {
             "status.appliedRoles[].status",
             json!({"type": "string", "enum": ["Applied", "Pending", "Failed"], "req": true}),
         ),
-        ("status.conditions", conditions(json!([ready()]))),
+        ("status.conditions", conditions(&json!([ready()]))),
         ("status.observedGeneration", json!({"type": "integer", "format": "int64"})),
         ("status.organization", object()),
         ("status.organization.contactEmail", string()),
