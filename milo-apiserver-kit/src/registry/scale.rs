@@ -181,6 +181,10 @@ impl Change for Rescale<'_> {
     fn tracks(&self) -> bool {
         true
     }
+
+    fn sheds(&self) -> bool {
+        self.change.sheds()
+    }
 }
 
 /// `PUT`: the client's `Scale`, whatever the object says.
