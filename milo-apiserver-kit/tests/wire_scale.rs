@@ -1,12 +1,11 @@
 //! `spec/wire.md` section 2.8: the subresource `scale`.
 
-#![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
-
 mod support;
 
 use std::sync::Arc;
 
 use kube::CustomResource;
+use milo_apiserver_kit::ServerBuilder;
 use milo_core::storage::Memory;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,7 +49,7 @@ fn fleet(rest: &str) -> String {
 }
 
 async fn start() -> Wire {
-    let wire = Wire::with(Arc::new(Memory::new()), |server| server.kind::<Fleet>()).await;
+    let wire = Wire::with(Arc::new(Memory::new()), ServerBuilder::kind::<Fleet>).await;
     let fleet = json!({
         "metadata": {"name": "north", "labels": {"a": "b"}}, "spec": {"ships": {"count": 3}},
     });
