@@ -196,3 +196,48 @@ async fn kubectl_scales() {
     let count = "get fleet north --subresource=scale -o jsonpath={.spec.replicas}";
     assert_eq!(kubectl(count).await.0, "9");
 }
+
+#[tokio::test]
+async fn who_scales_owns_the_number_in_the_object() {
+    let wire = start().await;
+    let config = |replicas: i64| {
+        json!({
+            "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "south"},
+            "spec": {"replicas": replicas},
+        })
+    };
+    let apply = |who: &str, replicas: i64| {
+        let url = format!("{FLEETS}/south/scale?fieldManager={who}");
+        let call = wire.call("PATCH", &url).json(&config(replicas));
+        call.header("content-type", "application/apply-patch+yaml").send()
+    };
+    // Tracked, but the number of replicas is nobody's: it is to be had without a conflict.
+    let fleet = json!({
+        "metadata": {"name": "south", "labels": {"a": "b"}}, "spec": {"ships": {"count": 3}},
+    });
+    let mut made = wire.post(FLEETS, &fleet).await.created();
+    made["metadata"]["managedFields"][0]["fieldsV1"] =
+        json!({"f:metadata": {"f:labels": {"f:a": {}}}});
+    wire.put(&format!("{FLEETS}/south"), &made).await.ok();
+    apply("one", 4).await.ok();
+    let south = || async { wire.get(&format!("{FLEETS}/south")).await.ok() };
+    let number = json!({"f:spec": {"f:ships": {"f:count": {}}}});
+    assert_eq!(owner(&south().await, "one")["fieldsV1"], number, "2.8");
+    assert_eq!(owner(&south().await, "before-first-apply"), Value::Null, "2.8");
+    let conflict = apply("two", 5).await;
+    let text = "Apply failed with 1 conflict: conflict with \"one\" with subresource \"scale\": .spec.replicas";
+    conflict.refused("2.8", 409, "Conflict", text);
+    // Of an object that is not tracked no write is, and nothing is shown that is nobody's.
+    let reset = json!({"metadata": {"managedFields": [{}]}});
+    wire.merge(&format!("{FLEETS}/south"), &reset).await.ok();
+    let scale = format!("{FLEETS}/south/scale");
+    let none = wire.merge(&scale, &json!({"spec": {"replicas": 0}})).await.ok();
+    assert_eq!(none["spec"], json!({}), "2.8: as upstream, zero is left out");
+    assert_eq!(none["status"], json!({"replicas": 0}), "2.8");
+    assert_eq!(none["metadata"]["managedFields"], Value::Null, "2.8");
+    assert_eq!(south().await["metadata"]["managedFields"], Value::Null, "3.4");
+    let zero = wire.get(&scale).await.ok();
+    assert_eq!((&zero["spec"], version(&zero)), (&json!({}), version(&none)), "2.8");
+    wire.put(&scale, &zero).await.ok();
+    assert_eq!(south().await["spec"]["ships"]["count"], 0, "2.8: what was read can be written");
+}

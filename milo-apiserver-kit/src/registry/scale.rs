@@ -85,7 +85,9 @@ impl Scaling {
                 (StatusCode::OK, object)
             }
         };
-        self.kind.render_object(call, code, self.scale_of(parent, &object))
+        let mut scale = self.scale_of(parent, &object);
+        leave_out_nothing(&mut scale);
+        self.kind.render_object(call, code, scale)
     }
 
     async fn write(
@@ -120,6 +122,14 @@ impl Scaling {
         scale.fields_mut().insert("status".into(), status);
         scale
     }
+}
+
+/// Leaves out what upstream's `Scale` omits: no replicas are wanted, nobody owns their number.
+fn leave_out_nothing(scale: &mut Object) {
+    if let Some(spec) = scale.fields_mut().get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|_, replicas| replicas != 0);
+    }
+    scale.metadata_mut().retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
 }
 
 /// A change of the `Scale` as a change of its object.
@@ -170,6 +180,10 @@ impl Change for Rescale<'_> {
 
     fn tracks(&self) -> bool {
         true
+    }
+
+    fn sheds(&self) -> bool {
+        self.change.sheds()
     }
 }
 

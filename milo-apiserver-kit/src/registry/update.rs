@@ -7,7 +7,7 @@ use milo_core::{
     key::Key,
     managed_fields::keep_timestamps,
     meta,
-    object::Object,
+    object::{Encoded, Object},
     status::{FieldError, StatusError},
     storage::{Record, Transaction},
 };
@@ -58,6 +58,12 @@ pub(super) trait Change: Send {
     /// Whether it says itself who owns the fields that it changes.
     fn tracks(&self) -> bool {
         false
+    }
+
+    /// Whether what is too large for the storage may be stored without its managed fields. What is
+    /// applied may not: nobody would know that it was.
+    fn sheds(&self) -> bool {
+        !self.tracks()
     }
 }
 
@@ -174,7 +180,7 @@ impl Resource {
         if !change.tracks() {
             self.track(call, options, None, &mut object);
         }
-        let new = New { object, dry_run: options.dry_run, sheds: !change.tracks() };
+        let new = New { object, dry_run: options.dry_run, sheds: change.sheds() };
         match self.insert(call, place, new).await {
             Ok(served) => Ok(Outcome::Done(StatusCode::CREATED, served)),
             Err(Retry::NameTaken { current, .. }) => Ok(Outcome::Raced(current)),
@@ -212,7 +218,7 @@ impl Resource {
             self.admit(call, &mut write, &object).await?;
         }
         self.require_inside(place, &object, &call.target.name)?;
-        let changed = Changed { object, current: &current, record, gone, sheds: !change.tracks() };
+        let changed = Changed { object, current: &current, record, gone, sheds: change.sheds() };
         let target = self.target(call, place, key);
         let context = self.context(call, options.dry_run);
         self.write_change(&target, &context, changed, write.transaction).await
@@ -251,16 +257,17 @@ impl Resource {
     ) -> Result<Outcome, StatusError> {
         let Changed { mut object, current, record, gone, sheds } = changed;
         let mut encoded = object.encode();
-        let unchanged = encoded.at(record.revision);
+        let unwritten =
+            |encoded: &Encoded| Ok(Outcome::Done(StatusCode::OK, encoded.at(record.revision)));
         if !gone && encoded.bytes() == &record.value {
-            return Ok(Outcome::Done(StatusCode::OK, unchanged));
+            return unwritten(&encoded);
         }
         let pending = match gone {
             true => self.strategy.begin_delete(context, current)?,
             false => self.strategy.begin_update(context, &object, current)?,
         };
         if context.dry_run {
-            return Ok(Outcome::Done(StatusCode::OK, unchanged));
+            return unwritten(&encoded);
         }
         let what = match gone {
             true => backend::Change::Remove(record),
@@ -281,7 +288,7 @@ impl Resource {
         pending.committed();
         if gone {
             self.strategy.after_delete(context, &object);
-            return Ok(Outcome::Done(StatusCode::OK, unchanged));
+            return unwritten(&encoded);
         }
         let served = written.serve(&object, &encoded);
         if let Some(revision) = written.revision() {

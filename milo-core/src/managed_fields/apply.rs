@@ -12,7 +12,7 @@ use super::{
     problem::{self, Problem},
     prune,
     set::FieldSet,
-    update::{FIELD, exclude, managed_fields},
+    update::{FIELD, exclude, is_owned_by_nobody, managed_fields},
 };
 use crate::{
     object::Object,
@@ -141,7 +141,7 @@ impl<'a> Apply<'a> {
     fn entries(&self) -> Result<Vec<Entry<'a>>, ApplyError> {
         let Some(live) = self.live else { return Ok(Vec::new()) };
         let entries = entry::decode(managed_fields(live)).unwrap_or_default();
-        if !entries.is_empty() {
+        if !entries.is_empty() || is_owned_by_nobody(live) {
             return Ok(entries);
         }
         let mut changes = compare::objects(self.shape, None, Some(live.fields()))

@@ -12,7 +12,13 @@ use crate::status::StatusError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflicts {
     managers: Vec<Conflict>,
+    /// How many fields there are, with those that are not told.
+    count: usize,
 }
+
+/// How many bytes are told. Nobody reads that much; and of a large object, or of ten thousand
+/// managers, it could be more than fits into memory.
+const ROOM: usize = 256 << 10;
 
 /// The conflicts with one manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +52,19 @@ impl<'a> Found<'a> {
     }
 
     pub(super) fn into_conflicts(self) -> Conflicts {
-        let conflict =
-            |(manager, set): (String, FieldSet<'_>)| Conflict { manager, fields: set.paths() };
-        let mut managers: Vec<Conflict> = self.managers.into_iter().map(conflict).collect();
-        managers.sort_by(|left, right| left.manager.cmp(&right.manager));
-        Conflicts { managers }
+        let mut found = self.managers;
+        found.sort_by(|left, right| left.0.cmp(&right.0));
+        let count = found.iter().map(|(_, set)| set.len()).sum();
+        let mut room = ROOM;
+        let mut managers = Vec::new();
+        for (manager, set) in found {
+            room = room.saturating_sub(manager.len());
+            if room == 0 {
+                break;
+            }
+            managers.push(Conflict { manager, fields: set.paths(&mut room) });
+        }
+        Conflicts { managers, count }
     }
 }
 
@@ -71,8 +85,8 @@ impl Conflicts {
     /// The text that clients print.
     #[must_use]
     pub fn message(&self) -> String {
-        let count: usize = self.managers.iter().map(|conflict| conflict.fields.len()).sum();
-        if let [Conflict { manager, fields }] = self.managers.as_slice()
+        if self.count == 1
+            && let [Conflict { manager, fields }] = self.managers.as_slice()
             && let [field] = fields.as_slice()
         {
             return format!("Apply failed with 1 conflict: conflict with {manager}: {field}");
@@ -81,11 +95,15 @@ impl Conflicts {
             let fields = conflict.fields.iter().map(|field| format!("- {field}"));
             std::iter::once(format!("conflicts with {}:", conflict.manager)).chain(fields)
         });
-        let lines: Vec<String> = lines.collect();
-        format!("Apply failed with {count} conflicts: {}", lines.join("\n"))
+        let mut lines: Vec<String> = lines.collect();
+        let told: usize = self.managers.iter().map(|conflict| conflict.fields.len()).sum();
+        if told < self.count {
+            lines.push(format!("and {} more", self.count - told));
+        }
+        format!("Apply failed with {} conflicts: {}", self.count, lines.join("\n"))
     }
 
-    /// One cause for each field: message, and path of the field.
+    /// One cause for each field that is told: message, and path of the field.
     pub fn causes(&self) -> impl Iterator<Item = (String, &str)> {
         self.managers.iter().flat_map(|conflict| {
             let message = move || format!("conflict with {}", conflict.manager);

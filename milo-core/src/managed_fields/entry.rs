@@ -1,6 +1,10 @@
 //! The entries of `metadata.managedFields`: who owns what.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -214,46 +218,59 @@ pub(super) fn cap<'a>(shape: &MapShape, entries: &mut Vec<Entry<'a>>) {
     entries.retain(|entry| !entry.is_empty());
     let is_update = |entry: &Entry<'_>| entry.operation == Operation::Update;
     let count = entries.iter().filter(|entry| is_update(entry)).count();
-    if count <= MOST_UPDATERS {
+    let Some(excess) = count.checked_sub(MOST_UPDATERS).filter(|excess| *excess > 0) else {
         return;
-    }
+    };
     let (mut updates, rest): (Vec<_>, Vec<_>) = entries.drain(..).partition(is_update);
     updates.sort_by(by_age);
-    let mut excess = count - MOST_UPDATERS;
-    let mut at = 0;
-    while excess > 0 && at < updates.len() {
-        match bucket(&mut updates, at) {
-            None => at += 1,
-            Some(bucket) => {
-                let mut entry = updates.remove(at);
-                let bucket = &mut updates[if bucket > at { bucket - 1 } else { bucket }];
-                let merged = bucket.set(shape).union(entry.set(shape));
-                bucket.own(merged);
-                bucket.time = entry.time;
-                excess -= 1;
-            }
-        }
-    }
     entries.extend(rest);
-    entries.extend(updates);
+    entries.extend(merge_oldest(shape, updates, excess));
 }
 
-/// The entry that an old one is merged into: the bucket of its version, which starts as the oldest
-/// entry of that version. None if the entry is one of these itself.
-fn bucket(updates: &mut [Entry<'_>], at: usize) -> Option<usize> {
+/// Merges entries, which are sorted by age, into the bucket of their version, which starts as the
+/// oldest entry of that version; `excess` of them, if there are so many. A client can send any
+/// number of entries, so each is looked at once and all of a bucket are united together.
+fn merge_oldest<'a>(
+    shape: &MapShape,
+    updates: Vec<Entry<'a>>,
+    mut excess: usize,
+) -> impl Iterator<Item = Entry<'a>> {
     let is_bucket = |entry: &Entry<'_>| entry.manager == ANCIENT && entry.subresource.is_empty();
-    let version = updates[at].api_version.clone();
-    let first = updates[..at].iter().position(|entry| entry.api_version == version)?;
-    if is_bucket(&updates[at]) {
-        return None;
+    let buckets = updates.iter().enumerate().filter(|(_, entry)| is_bucket(entry));
+    let mut buckets: HashMap<Cow<'a, str>, usize> =
+        buckets.map(|(at, entry)| (entry.api_version.clone(), at)).collect();
+    let mut oldest: HashMap<Cow<'a, str>, usize> = HashMap::new();
+    let mut merged: BTreeMap<usize, Merged<'a>> = BTreeMap::new();
+    let mut kept: Vec<Option<Entry<'a>>> = Vec::with_capacity(updates.len());
+    for (at, mut entry) in updates.into_iter().enumerate() {
+        let first = *oldest.entry(entry.api_version.clone()).or_insert(at);
+        if excess == 0 || first == at || is_bucket(&entry) {
+            kept.push(Some(entry));
+            continue;
+        }
+        let bucket = *buckets.entry(entry.api_version.clone()).or_insert(first);
+        let merged = merged.entry(bucket).or_default();
+        merged.sets.push(std::mem::take(entry.set(shape)));
+        merged.time = entry.time;
+        kept.push(None);
+        excess -= 1;
     }
-    let known = |entry: &Entry<'_>| is_bucket(entry) && entry.api_version == version;
-    let found = updates.iter().position(known);
-    if found.is_none() {
-        updates[first].manager = Cow::Borrowed(ANCIENT);
-        updates[first].subresource = Cow::Borrowed("");
+    for (at, Merged { mut sets, time }) in merged {
+        let Some(bucket) = kept.get_mut(at).and_then(Option::as_mut) else { continue };
+        sets.push(std::mem::take(bucket.set(shape)));
+        bucket.own(FieldSet::union_all(sets));
+        (bucket.manager, bucket.subresource) = (Cow::Borrowed(ANCIENT), Cow::Borrowed(""));
+        bucket.time = time;
     }
-    found.or(Some(first))
+    kept.into_iter().flatten()
+}
+
+/// What is merged into a bucket.
+#[derive(Default)]
+struct Merged<'a> {
+    sets: Vec<FieldSet<'a>>,
+    /// Of the last one.
+    time: Option<Cow<'a, str>>,
 }
 
 fn by_age(left: &Entry<'_>, right: &Entry<'_>) -> Ordering {

@@ -85,7 +85,7 @@ mod tests {
         let set = decode(Some(&fields)).unwrap();
         assert_eq!(encode(&set), fields);
         assert_eq!(
-            set.paths(),
+            set.paths(&mut usize::MAX.clone()),
             [
                 ".metadata.labels",
                 ".metadata.labels.app",

@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::element::Element;
 
+/// No step is told further than this, in bytes: there are many problems below one step.
+const LONGEST_STEP: usize = 1024;
+
 /// Something that does not fit. The path grows from the inside while a walk returns, so that a
 /// walk that finds nothing never makes text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +28,9 @@ impl Problem {
 
     /// The problem as seen from one step further out.
     pub(super) fn below(mut self, element: &Element<'_>) -> Self {
-        self.path.insert_str(0, &element.to_string());
+        let mut step = element.to_string();
+        step.truncate(step.floor_char_boundary(LONGEST_STEP));
+        self.path.insert_str(0, &step);
         self
     }
 }

@@ -41,10 +41,14 @@ impl ReplicasPath {
         set
     }
 
-    /// The `managedFields` of the `Scale` of an object: who owns the number of replicas.
+    /// The `managedFields` of the `Scale` of an object: who owns the number of replicas. An empty
+    /// list if nobody does, and none if the object is not tracked: then no write to its `Scale` is.
     #[must_use]
     pub fn to_scale(&self, schema: &Schema, parent: &Object) -> Option<Value> {
         let mut entries = entry::decode(managed_fields(parent)).unwrap_or_default();
+        if entries.is_empty() {
+            return None;
+        }
         let version = parent.api_version();
         entries.retain_mut(|entry| self.is_owner(schema.shape(), entry, version));
         for entry in &mut entries {
@@ -53,7 +57,7 @@ impl ReplicasPath {
             entry.own(set);
             entry.api_version = Cow::Borrowed(SCALE);
         }
-        entry::encode(entries)
+        Some(entry::encode(entries).unwrap_or_else(|| Value::Array(Vec::new())))
     }
 
     fn is_owner(&self, shape: &MapShape, entry: &mut Entry<'_>, version: &str) -> bool {

@@ -141,8 +141,8 @@ impl<'a> FieldSet<'a> {
         let (mut ours, mut theirs) = (self.entries.as_slice(), other.entries.as_slice());
         while let ([left, left_rest @ ..], [right, right_rest @ ..]) = (ours, theirs) {
             match left.element.cmp(&right.element) {
-                Ordering::Less => ours = left_rest,
-                Ordering::Greater => theirs = right_rest,
+                Ordering::Less => ours = from(left_rest, &right.element),
+                Ordering::Greater => theirs = from(right_rest, &left.element),
                 Ordering::Equal => {
                     visit(left, right);
                     (ours, theirs) = (left_rest, right_rest);
@@ -177,11 +177,7 @@ impl<'a> FieldSet<'a> {
         }
         let mut theirs = other.entries.as_slice();
         self.entries.retain_mut(|entry| {
-            while let [first, rest @ ..] = theirs
-                && first.element < entry.element
-            {
-                theirs = rest;
-            }
+            theirs = from(theirs, &entry.element);
             if let [first, ..] = theirs
                 && first.element == entry.element
             {
@@ -225,19 +221,46 @@ impl<'a> FieldSet<'a> {
             .is_some_and(|entry| if rest.is_empty() { entry.member } else { entry.below.has(rest) })
     }
 
-    /// The paths of all members as people read them: members of a place before what is below.
-    pub(super) fn paths(&self) -> Vec<String> {
+    /// How many members there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.iter().map(|entry| usize::from(entry.member) + entry.below.len()).sum()
+    }
+
+    /// The paths of all members as people read them: members of a place before what is below. As
+    /// many as there is room for, which gets less by the bytes of each: below a long name, paths
+    /// are together much longer than the set that they are of.
+    pub(super) fn paths(&self, room: &mut usize) -> Vec<String> {
         let mut found = Vec::new();
-        self.collect_paths("", &mut found);
+        self.collect_paths("", room, &mut found);
         found
     }
 
-    fn collect_paths(&self, prefix: &str, found: &mut Vec<String>) {
+    fn collect_paths(&self, prefix: &str, room: &mut usize, found: &mut Vec<String>) {
         for entry in self.entries.iter().filter(|entry| entry.member) {
-            found.push(format!("{prefix}{}", entry.element));
+            if *room == 0 {
+                return;
+            }
+            let path = format!("{prefix}{}", entry.element);
+            *room = room.saturating_sub(path.len());
+            found.push(path);
         }
         for entry in self.entries.iter().filter(|entry| !entry.below.is_empty()) {
-            entry.below.collect_paths(&format!("{prefix}{}", entry.element), found);
+            if *room == 0 {
+                return;
+            }
+            entry.below.collect_paths(&format!("{prefix}{}", entry.element), room, found);
         }
     }
+}
+
+/// The entries from a step on. Looks further and further ahead, so that a few steps are found among
+/// many without passing all of them, and many among many in a little more than passing them.
+fn from<'e, 'a>(entries: &'e [Entry<'a>], element: &Element<'_>) -> &'e [Entry<'a>] {
+    let is_before = |entry: &Entry<'_>| entry.element < *element;
+    let mut ahead = 1;
+    while entries.get(ahead - 1).is_some_and(is_before) {
+        ahead *= 2;
+    }
+    let (start, end) = (ahead / 2, ahead.min(entries.len()));
+    &entries[start + entries[start..end].partition_point(is_before)..]
 }

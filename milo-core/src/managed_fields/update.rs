@@ -53,7 +53,7 @@ pub fn track_update(
             .or_else(|| entry::decode(stored))
             .unwrap_or_default(),
     };
-    if entries.is_empty() && live.is_some() {
+    if entries.is_empty() && live.is_some_and(|live| !is_owned_by_nobody(live)) {
         return Ok(());
     }
     let tracked = track(schema.shape(), live, new.fields(), entries, manager, reset);
@@ -69,6 +69,12 @@ pub fn track_update(
 
 pub(super) fn managed_fields(object: &Object) -> Option<&Value> {
     object.metadata()?.get(FIELD)
+}
+
+/// Whether an object is tracked although nobody owns anything of it, which only an empty list
+/// says: the view that a subresource gives of a tracked object. None at all is not tracked.
+pub(super) fn is_owned_by_nobody(live: &Object) -> bool {
+    managed_fields(live).and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
 
 /// Whether a client asks to forget who owns what.

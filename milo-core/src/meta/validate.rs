@@ -1,5 +1,7 @@
 //! Whether metadata says something that is allowed.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -86,11 +88,12 @@ pub fn validate_field_manager(manager: &str, path: &FieldPath) -> Vec<FieldError
 /// update, those that were there before are not told again.
 #[must_use]
 pub fn finalizer_warnings(object: &Object, old: Option<&Object>) -> Vec<String> {
-    let is_new = |name: &str| old.is_none_or(|old| !old.finalizers().any(|known| known == name));
+    let known: HashSet<&str> = old.into_iter().flat_map(Object::finalizers).collect();
     object
         .finalizers()
         .filter(|name| !name.contains('/') && !matches!(*name, ORPHAN | FOREGROUND | "kubernetes"))
-        .filter(|name| is_new(name))
+        .filter(|name| !known.contains(name))
+        .take(MOST_ERRORS)
         .map(|name| {
             format!(
                 "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name \

@@ -327,8 +327,9 @@ impl<'a> Source<'a> {
         let mut value = value.clone();
         default::apply(node, &mut value);
         // What is pruned from a written object must not come back with its defaults.
-        let mut unknown = Vec::new();
+        let mut unknown = prune::Removed::default();
         prune::value(node, &mut value, &Path::Root, &mut unknown);
+        let unknown = unknown.into_paths();
         if let Some(field) = unknown.first() {
             return Err(self.error("default", format!("unknown field {field:?}")));
         }

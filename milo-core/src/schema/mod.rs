@@ -53,6 +53,9 @@ use self::{
     view::View,
 };
 
+/// How many problems of one object are looked for. Whoever has more is helped by the first ones.
+const MOST_PROBLEMS: usize = 100;
+
 /// A compiled structural schema. Compiling is slow, using it is not: share it in an `Arc`.
 #[derive(Debug)]
 pub struct Schema {
@@ -111,10 +114,9 @@ impl Schema {
     /// Differs from upstream for `additionalProperties: true`, where upstream empties nested
     /// objects: here the values are kept.
     pub fn prune(&self, object: &mut Object) -> Vec<String> {
-        let mut removed = Vec::new();
+        let mut removed = prune::Removed::default();
         prune::object(&self.root, object.fields_mut(), &Path::Root, &mut removed);
-        removed.sort_unstable();
-        removed
+        removed.into_paths()
     }
 
     /// Fills in defaults. A null where none is allowed is replaced by the default, and removed

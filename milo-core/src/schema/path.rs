@@ -4,6 +4,10 @@ use std::fmt::Write as _;
 
 use crate::status::FieldPath;
 
+/// No path is told further than this, in bytes: below a long key, the paths of a hundred fields
+/// would be a hundred times as long as the object.
+const LONGEST: usize = 4096;
+
 /// A path that borrows from the steps that led here.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Path<'a> {
@@ -36,6 +40,7 @@ impl Path<'_> {
     fn text(&self, brackets: bool) -> String {
         let mut text = String::new();
         self.write(brackets, &mut text);
+        text.truncate(text.floor_char_boundary(LONGEST));
         text
     }
 

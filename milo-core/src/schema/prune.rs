@@ -3,16 +3,35 @@
 use serde_json::{Map, Value};
 
 use super::{
+    MOST_PROBLEMS,
     node::{Additional, Node},
     path::Path,
 };
+
+/// The paths of what went.
+#[derive(Default)]
+pub(super) struct Removed(Vec<String>);
+
+impl Removed {
+    fn note(&mut self, path: &Path<'_>) {
+        if self.0.len() < MOST_PROBLEMS {
+            self.0.push(path.dotted());
+        }
+    }
+
+    /// In the order of the alphabet.
+    pub(super) fn into_paths(mut self) -> Vec<String> {
+        self.0.sort_unstable();
+        self.0
+    }
+}
 
 /// Prunes the fields of an object and notes the paths of what went.
 pub(super) fn object(
     node: &Node,
     fields: &mut Map<String, Value>,
     path: &Path<'_>,
-    removed: &mut Vec<String>,
+    removed: &mut Removed,
 ) {
     let keeps_all = node.preserve_unknown || matches!(node.additional, Additional::Any);
     fields.retain(|name, value| {
@@ -26,14 +45,14 @@ pub(super) fn object(
             return true;
         }
         if !keeps_all {
-            removed.push(Path::Field(path, name).dotted());
+            removed.note(&Path::Field(path, name));
         }
         keeps_all
     });
 }
 
 /// Prunes a value and notes the paths of what went.
-pub(super) fn value(node: &Node, value: &mut Value, path: &Path<'_>, removed: &mut Vec<String>) {
+pub(super) fn value(node: &Node, value: &mut Value, path: &Path<'_>, removed: &mut Removed) {
     match value {
         Value::Object(fields) => object(node, fields, path, removed),
         Value::Array(values) => match &node.items {
@@ -53,10 +72,10 @@ pub(super) fn value(node: &Node, value: &mut Value, path: &Path<'_>, removed: &m
 }
 
 /// Removes all fields of whatever is in lists of lists, as upstream does where no schema applies.
-fn empty(value: &mut Value, path: &Path<'_>, removed: &mut Vec<String>) {
+fn empty(value: &mut Value, path: &Path<'_>, removed: &mut Removed) {
     match value {
         Value::Object(fields) => {
-            removed.extend(fields.keys().map(|name| Path::Field(path, name).dotted()));
+            fields.keys().for_each(|name| removed.note(&Path::Field(path, name)));
             fields.clear();
         }
         Value::Array(values) => {

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::HashMap};
 use serde_json::{Map, Value};
 
 use super::{
+    MOST_PROBLEMS,
     node::{List, Node},
     path::Path,
     view::View,
@@ -16,7 +17,7 @@ const FEW: usize = 16;
 
 /// Finds duplicates in all sets and list maps of a value.
 pub(super) fn check(node: &Node, value: View<'_>, path: &Path<'_>, errors: &mut Vec<FieldError>) {
-    if !node.lists_below {
+    if !node.lists_below || errors.len() >= MOST_PROBLEMS {
         return;
     }
     match value {
@@ -49,7 +50,7 @@ pub(super) fn check(node: &Node, value: View<'_>, path: &Path<'_>, errors: &mut 
 }
 
 fn check_set(items: &[Value], path: &Path<'_>, errors: &mut Vec<FieldError>) {
-    for index in repeated(items) {
+    for index in repeated(items).into_iter().take(MOST_PROBLEMS) {
         let path = Path::Index(path, index).bracketed();
         errors.push(FieldError::duplicate(path, items[index].clone()));
     }
@@ -65,7 +66,8 @@ fn check_map(keys: &[String], items: &[Value], path: &Path<'_>, errors: &mut Vec
         return;
     }
     let same = |left: &Value, right: &Value| same_key(keys, left, right);
-    for index in repeats(items, same, |item| key_text(keys, item)) {
+    let repeats = repeats(items, same, |item| key_text(keys, item));
+    for index in repeats.into_iter().take(MOST_PROBLEMS) {
         let key = Value::Object(key_of(keys, &items[index]));
         errors.push(FieldError::duplicate(Path::Index(path, index).bracketed(), key));
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
+    MOST_PROBLEMS,
     node::{Additional, List, Node, Types},
     path::Path,
     unique,
@@ -10,7 +11,8 @@ use super::{
 };
 use crate::status::{FieldError, FieldErrorKind};
 
-/// Checks a value. Errors of a value that is the same as before are dropped.
+/// Checks a value. Errors of a value that is the same as before are dropped, and nothing is looked
+/// for when there are enough others.
 pub(super) fn value(
     node: &Node,
     value: View<'_>,
@@ -19,6 +21,9 @@ pub(super) fn value(
     errors: &mut Vec<FieldError>,
 ) {
     let before = errors.len();
+    if before >= MOST_PROBLEMS {
+        return;
+    }
     check(node, value, old, path, errors);
     if errors.len() > before && old == Some(value) {
         errors.truncate(before);
@@ -145,7 +150,10 @@ fn check_fields(
         if let Some(child) = node.field(name) {
             let old = old.and_then(|old| old.get(name)).map(View::from);
             value(child, field.into(), old, &Path::Field(path, name), errors);
-        } else if matches!(node.additional, Additional::Forbidden) && !node.preserve_unknown {
+        } else if matches!(node.additional, Additional::Forbidden)
+            && !node.preserve_unknown
+            && errors.len() < MOST_PROBLEMS
+        {
             let full = Path::Field(path, name).dotted();
             errors.push(FieldError::invalid(
                 path.structural(),

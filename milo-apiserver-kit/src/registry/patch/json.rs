@@ -13,12 +13,14 @@ use crate::request::body;
 /// The deepest document that a patch may make. Deeper ones could not be read back: the decoder
 /// stops at 128 levels.
 const DEPTH: usize = 100;
+/// How many bytes all operations together may move further down.
+const LOOKED: usize = 8 * body::LIMIT;
 /// How many list items all operations together may move.
 const MOVED: usize = 5_000_000;
 
 /// Applies the operations in order.
 pub(super) fn apply(document: &mut Value, patch: &Patch) -> Result<(), StatusError> {
-    let mut budget = Budget { copied: body::LIMIT, moved: MOVED };
+    let mut budget = Budget { copied: body::LIMIT, looked: LOOKED, moved: MOVED };
     for operation in &patch.0 {
         if tests_for_absence(operation, document) {
             continue;
@@ -52,6 +54,8 @@ pub(super) fn refused() -> StatusError {
 struct Budget {
     /// Bytes that may be copied.
     copied: usize,
+    /// Bytes that may be moved further down, and are looked through for that.
+    looked: usize,
     /// List items that may be moved.
     moved: usize,
 }
@@ -73,7 +77,15 @@ impl Budget {
             PatchOperation::Move(moved) => {
                 let Ok(source) = moved.from.resolve(document) else { return Err(refused()) };
                 self.shift(document, &moved.from)?;
-                self.place(document, &moved.path, source)
+                // What does not come to be deeper need not be looked through.
+                if moved.path.count() > moved.from.count() {
+                    self.looked = self
+                        .looked
+                        .checked_sub(size(source))
+                        .ok_or_else(|| StatusError::too_large(body::LIMIT))?;
+                    check_depth(&moved.path, source)?;
+                }
+                self.shift(document, &moved.path)
             }
             PatchOperation::Test(_) => Ok(()),
         }
