@@ -70,7 +70,8 @@ pub struct ListQuery {
     pub fields: FieldSelector,
     /// At most so many objects; zero for all.
     pub limit: usize,
-    /// Goes on after an earlier page: the [`ObjectList::next`] of that page.
+    /// Goes on after an earlier page: the [`ObjectList::next`] of that page. Clients bring it, and
+    /// may have made it up: believe it no more than a name.
     pub after: Option<String>,
     /// The revision of the first page when this is a later one. A handler that can answers from
     /// that state; one that cannot says `Expired`, or answers from the present when its

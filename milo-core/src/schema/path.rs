@@ -4,6 +4,10 @@ use std::fmt::Write as _;
 
 use crate::status::FieldPath;
 
+/// How long a path is shown, in bytes. With long keys the paths to many mistakes would be far larger
+/// than the object.
+const SHOWN: usize = 1024;
+
 /// A path that borrows from the steps that led here.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Path<'a> {
@@ -36,6 +40,7 @@ impl Path<'_> {
     fn text(&self, brackets: bool) -> String {
         let mut text = String::new();
         self.write(brackets, &mut text);
+        text.truncate(text.floor_char_boundary(SHOWN));
         text
     }
 

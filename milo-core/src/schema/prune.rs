@@ -7,6 +7,15 @@ use super::{
     path::Path,
 };
 
+/// How many paths are noted: whoever has more unknown fields is helped by the first ones.
+const NOTED: usize = 100;
+
+fn note(removed: &mut Vec<String>, path: &Path<'_>) {
+    if removed.len() < NOTED {
+        removed.push(path.dotted());
+    }
+}
+
 /// Prunes the fields of an object and notes the paths of what went.
 pub(super) fn object(
     node: &Node,
@@ -26,7 +35,7 @@ pub(super) fn object(
             return true;
         }
         if !keeps_all {
-            removed.push(Path::Field(path, name).dotted());
+            note(removed, &Path::Field(path, name));
         }
         keeps_all
     });
@@ -56,7 +65,7 @@ pub(super) fn value(node: &Node, value: &mut Value, path: &Path<'_>, removed: &m
 fn empty(value: &mut Value, path: &Path<'_>, removed: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
-            removed.extend(fields.keys().map(|name| Path::Field(path, name).dotted()));
+            fields.keys().for_each(|name| note(removed, &Path::Field(path, name)));
             fields.clear();
         }
         Value::Array(values) => {

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::status::{FieldError, FieldErrorKind};
 
+/// How many errors are told: with fewer an object is as wrong.
+const TOLD: usize = 1000;
+
 /// Checks a value. Errors of a value that is the same as before are dropped.
 pub(super) fn value(
     node: &Node,
@@ -19,6 +22,9 @@ pub(super) fn value(
     errors: &mut Vec<FieldError>,
 ) {
     let before = errors.len();
+    if before >= TOLD {
+        return;
+    }
     check(node, value, old, path, errors);
     if errors.len() > before && old == Some(value) {
         errors.truncate(before);
