@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -99,6 +100,12 @@ impl Body {
     }
 }
 
+/// A panic while a body is made cuts off this body: the connection, which others may share, stays.
+fn poll_guarded(chunks: &mut Chunks, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| chunks.as_mut().poll_next(cx)))
+        .unwrap_or_else(|_| Poll::Ready(Some(Err("the body could not be made: panic".into()))))
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BoxError;
@@ -114,9 +121,12 @@ impl http_body::Body for Body {
                 self.0 = Kind::Empty;
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            Kind::Stream(stream) | Kind::Bulk(stream) => stream.as_mut().poll_next(cx),
+            Kind::Stream(stream) | Kind::Bulk(stream) => poll_guarded(stream, cx),
             Kind::Channel(receiver) => receiver.poll_recv(cx),
         };
+        if matches!(chunk, Poll::Ready(Some(Err(_)))) {
+            self.0 = Kind::Empty;
+        }
         chunk.map(|chunk| chunk.map(|result| result.map(Frame::data)))
     }
 
@@ -149,7 +159,7 @@ impl fmt::Debug for Body {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream;
+    use futures_util::{StreamExt as _, stream};
     use http_body::Body as _;
     use http_body_util::BodyExt as _;
 
@@ -179,6 +189,18 @@ mod tests {
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "b");
         assert_eq!(body.frame().await.unwrap().unwrap_err().to_string(), "broken");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_panics_is_cut_off() {
+        let chunks = stream::iter([1, 0]).map(|number| {
+            assert!(number > 0, "expected by the test");
+            Ok(Bytes::from("a"))
+        });
+        let mut body = Body::stream(chunks);
+        assert!(body.frame().await.unwrap().is_ok());
+        assert!(body.frame().await.unwrap().is_err());
+        assert!(body.frame().await.is_none());
     }
 
     #[tokio::test]

@@ -193,6 +193,7 @@ impl Inner {
         }
         let connection = parts.extensions.get::<ConnectionInfo>();
         let peer = connection.and_then(|connection| connection.peer.as_deref());
+        let peer = peer.filter(|_| !websocket::needs_token(&parts.headers));
         let headers = websocket::with_bearer(&parts.headers)?;
         let request = AuthenticationRequest::new(&headers, peer);
         match self.authenticators.identify(&request).await {

@@ -126,6 +126,12 @@ pub(crate) fn check_origin(headers: &HeaderMap) -> Result<(), StatusError> {
     Err(StatusError::forbidden_path(why))
 }
 
+/// Whether only a token may say who sent a request: a page of another origin can make up a token,
+/// and must not be let in by the certificate that the browser sends along.
+pub(crate) fn needs_token(headers: &HeaderMap) -> bool {
+    is_wanted(headers) && !is_own_page(headers) && has_token(headers)
+}
+
 /// Takes away the subprotocol that carries a token.
 pub(crate) fn remove_bearer(headers: &mut HeaderMap) {
     if !words(headers, SEC_WEBSOCKET_PROTOCOL).any(|word| word.starts_with(BEARER)) {
@@ -139,14 +145,23 @@ pub(crate) fn remove_bearer(headers: &mut HeaderMap) {
 }
 
 /// A browser sends the client certificate along with whatever page asks for it, and unlike an
-/// ordinary answer lets that page read a WebSocket. A token it does not send by itself.
+/// ordinary answer lets that page read a WebSocket. A token it does not send by itself; where there
+/// is one, nothing else was believed (see [`needs_token`]).
 fn is_same_origin(headers: &HeaderMap) -> bool {
+    is_own_page(headers) || has_token(headers)
+}
+
+fn has_token(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION)
+        || words(headers, SEC_WEBSOCKET_PROTOCOL).any(|word| word.starts_with(BEARER))
+}
+
+/// Whether no page asks, or one of this very server.
+fn is_own_page(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
-    let has_token = words(headers, SEC_WEBSOCKET_PROTOCOL).any(|p| p.starts_with(BEARER));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    let same = matches!((origin, host), (Some((_, origin)), Some(host)) if origin == host);
-    same || has_token || headers.contains_key(AUTHORIZATION)
+    matches!((origin, host), (Some((_, origin)), Some(host)) if origin == host)
 }
 
 /// Sends the events of a watch until it ends or the client has enough.
@@ -165,7 +180,12 @@ async fn run(on_upgrade: OnUpgrade, mut events: Body, upgrade: Option<Upgrade>) 
         tokio::select! {
             said = socket.next() => match said {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-                Some(Ok(_)) => {}
+                // A ping has its answer taken before the next one is read: they must not pile up.
+                Some(Ok(_)) => {
+                    if !matches!(timeout(write_timeout, socket.flush()).await, Ok(Ok(()))) {
+                        return;
+                    }
+                }
             },
             event = events.frame() => {
                 let Some(Ok(Ok(lines))) = event.map(|e| e.map(http_body::Frame::into_data)) else {

@@ -20,7 +20,9 @@ use milo_apiserver_kit::{
 };
 use milo_core::{
     admission::{Admission, AdmissionRequest, Operation},
+    definition::{ResourceDefinition, View},
     object::Object,
+    scope::ScopeKind,
     status::StatusError,
     storage::Memory,
 };
@@ -203,6 +205,11 @@ async fn what_is_not_declared_is_refused() {
         ("POST", "/emma/echo?dryRun=", 400),
         ("GET", "/emma/echo?secret=1", 403),
         ("GET", "/emma/plain?timeout=soon", 400),
+        // A handler that passes the path on must not be led out of it.
+        ("GET", "/emma/echo/../../hamlet", 400),
+        ("GET", "/emma/echo/a/%2e%2e/b", 400),
+        ("GET", "/emma/echo/a/.", 400),
+        ("GET", "/emma/echo/a%2Fb", 400),
     ] {
         let answer = wire.call(method, &books(path)).send().await;
         assert_eq!(answer.code, code, "2.8: {method} {path}: {}", answer.text());
@@ -280,4 +287,24 @@ async fn a_connection_speaks_another_protocol() {
     let mut twice = [0; 4];
     soon(stream.read_exact(&mut twice)).await.unwrap();
     assert_eq!(&twice, b"aabb", "2.8");
+}
+
+#[tokio::test]
+async fn what_cannot_be_seen_cannot_be_connected_to() {
+    let view = View::Label("by".into());
+    let definition = ResourceDefinition::of::<Book>().unwrap();
+    let kind = Kind::from(definition.seen_from(ScopeKind::Organization, view))
+        .handlers(complete(&Shelf::default()))
+        .connect("plain", ConnectOptions::get(), Echo);
+    let wire = Wire::with(Arc::new(Memory::new()), |server| server.hierarchy().serve(kind)).await;
+    wire.organization("austen").await;
+    for (name, author) in [("emma", "austen"), ("hamlet", "shakespeare")] {
+        wire.post(&books(""), &book(name, author)).await.created();
+    }
+    for (name, code) in [("emma", 202), ("hamlet", 404), ("macbeth", 404)] {
+        let url =
+            format!("/organizations/austen/control-plane{}", books(&format!("/{name}/plain")));
+        assert_eq!(wire.get(&url).await.code, code, "2.8: {name}");
+    }
+    assert_eq!(wire.get(&books("/hamlet/plain")).await.code, 202, "2.8");
 }

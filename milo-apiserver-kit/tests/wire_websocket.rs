@@ -118,6 +118,15 @@ async fn what_is_refused_is_refused_before_the_upgrade() {
         ("watch/organizations/a?fieldSelector=metadata.name%3Db", &[], 400),
         (watch, &[("sec-websocket-version", "8")], 400),
         (watch, &[("origin", "https://evil.example")], 403),
+        // No page can make up for its origin by a token that nobody looks at.
+        (
+            watch,
+            &[
+                ("origin", "https://evil.example"),
+                ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.eA, events"),
+            ],
+            401,
+        ),
         // These have no stream to speak.
         ("organizations", &[], 200),
         ("organizations/a", &[], 200),
@@ -197,4 +206,32 @@ async fn it_works_in_another_programs_server() {
     assert_eq!(next(&mut socket).await.unwrap()["object"]["metadata"]["name"], "a");
     wire.organization("b").await;
     assert_eq!(next(&mut socket).await.unwrap()["object"]["metadata"]["name"], "b");
+}
+
+/// Pongs that nobody takes would otherwise pile up.
+#[tokio::test]
+async fn a_client_that_pings_and_does_not_read_is_not_listened_to() {
+    let tokens = StaticTokens::single("s3cr3t", UserInfo::new("ann").with_group("system:masters"));
+    let storage = Arc::new(Memory::new());
+    let server =
+        TestServer::start_with_tokens(storage, Some(tokens), ServerBuilder::hierarchy).await;
+    let wire = Wire::around(server.unwrap()).await;
+    let stream = nested(&wire.server).await;
+    let headers = [("authorization", "Bearer s3cr3t")];
+    let (mut socket, _) = open(stream, "organizations?watch=true", &headers).await.unwrap();
+    let flood = async {
+        for _ in 0..100_000 {
+            let ping = Message::Ping(vec![0; 125].into());
+            // Polls for writing only: what the server answers stays where it is.
+            let sent = futures_util::future::poll_fn(|cx| {
+                let mut socket = std::pin::Pin::new(&mut socket);
+                std::task::ready!(futures_util::Sink::poll_ready(socket.as_mut(), cx))?;
+                std::task::Poll::Ready(futures_util::Sink::start_send(socket, ping.clone()))
+            });
+            sent.await.unwrap();
+        }
+    };
+    tokio::time::pause();
+    let accepted = tokio::time::timeout(std::time::Duration::from_secs(5), flood).await;
+    assert!(accepted.is_err(), "4.6: all pings were read");
 }

@@ -525,3 +525,27 @@ fn what_was_wrong_before_is_no_error() {
         assert_eq!(texts(&errors), *expected, "{name}");
     }
 }
+
+/// Each thing that is wrong is named by its path: long keys above many of them would make far more
+/// text than the object has.
+#[test]
+fn what_is_told_is_bounded() {
+    let schema = schema(json!({"f": {
+        "type": "object",
+        "additionalProperties": {"type": "object", "properties": {
+            "list": {"type": "array", "items": {"type": "string"}},
+        }},
+    }}));
+    let unknown: serde_json::Map<_, _> =
+        (0..2_000).map(|number| (format!("u{number}"), json!(1))).collect();
+    let mut value = Value::Object(unknown);
+    value["list"] = vec![1; 2_000].into();
+    let fields = serde_json::Map::from_iter([("k".repeat(4096), value)]);
+    let mut object = object(json!({"f": fields}));
+    let removed = schema.prune(&mut object);
+    assert!((1..=100).contains(&removed.len()), "{}", removed.len());
+    assert!(removed.iter().all(|path| path.len() <= 1024));
+    let errors = texts(&schema.validate(&object, None));
+    assert!((1..=1000).contains(&errors.len()), "{}", errors.len());
+    assert!(errors.iter().all(|text| text.len() <= 4096), "{}", errors[0].len());
+}

@@ -110,6 +110,19 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// An object that was not asked for may be one that the client must not see.
+    fn is_meant(&self, object: &Object) -> Result<(), StatusError> {
+        let request = self.request();
+        if (object.namespace(), object.name()) == (request.namespace, request.name) {
+            return Ok(());
+        }
+        let plural = self.definition.plural();
+        let (namespace, name) = (object.namespace(), object.name());
+        tracing::error!(plural, namespace, name, key = %self.key, "a handler read another object");
+        let why = format!("the handler of {plural} answered with another object");
+        Err(StatusError::internal(why))
+    }
+
     /// 405: there is no handler for this.
     fn unsupported(&self, verb: &Verb) -> StatusError {
         StatusError::method_not_allowed(self.definition.group_resource(), verb.as_str())
@@ -158,7 +171,12 @@ impl Backend {
             Self::Rest(handlers) => {
                 let get = handlers.get.as_ref().ok_or_else(|| target.unsupported(&Verb::Get))?;
                 let object = get.get(&target.request()).await?;
-                object.map(|object| record(target.key, object, target.definition)).transpose()
+                let read = |object| {
+                    target
+                        .is_meant(&object)
+                        .and_then(|()| record(target.key, object, target.definition))
+                };
+                object.map(read).transpose()
             }
         }
     }

@@ -50,7 +50,14 @@ impl Resource {
         websocket::check_origin(&parts.headers)?;
         let deadline = limit.map(|limit| Instant::now() + limit);
         let (target, name) = (call.target, call.target.name.as_str());
-        self.key(place, &target.namespace, name)?;
+        let key = self.key(place, &target.namespace, name)?;
+        if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(StatusError::bad_request("the path holds a segment of dots"));
+        }
+        if !place.sees_all() {
+            // The handler is told where the objects live, not which of them can be seen.
+            self.read(call, place, &key, name).await?;
+        }
         self.admit_connection(call, &parts.method, &path).await?;
         let request = ConnectRequest {
             resource: RestRequest {

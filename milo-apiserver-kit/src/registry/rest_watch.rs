@@ -155,6 +155,9 @@ impl Watcher {
             WatchEvent::Put { object, previous } => {
                 let current = shared(object)?;
                 let previous = previous.map(shared).transpose()?;
+                if previous.as_ref().is_some_and(|previous| previous.key() != current.key()) {
+                    return Err(self.broken("took one object for another"));
+                }
                 Ok(Change::new(current.revision(), Some(current), previous))
             }
             WatchEvent::Deleted { object, revision } => {
@@ -162,6 +165,12 @@ impl Watcher {
             }
             WatchEvent::Progress(revision) => Err(revision),
         })
+    }
+
+    /// The handler does not keep to its contract.
+    fn broken(&self, how: &str) -> StatusError {
+        let plural = self.resource.definition().plural();
+        StatusError::internal(format!("the handler of {plural} {how}"))
     }
 
     fn concerns(&self, change: &Change) -> bool {
@@ -303,9 +312,16 @@ impl WatchStream {
                 return Ok(());
             }
         };
-        self.told = self.told.max(change.revision());
         // What the client knows is not told twice.
-        if change.revision() <= after || !self.watcher.concerns(&change) {
+        if change.revision() <= after {
+            return Ok(());
+        }
+        if change.revision() < self.told {
+            // Whoever resumes from what was told already would never hear of it.
+            return Err(self.watcher.broken("told changes in the wrong order"));
+        }
+        self.told = change.revision();
+        if !self.watcher.concerns(&change) {
             return Ok(());
         }
         if let Some(event) = change.event_type(&self.watcher.filter, resource.definition()) {

@@ -11,7 +11,8 @@ use crate::body::Body;
 /// Answers requests to a subresource, such as `log`: with one answer, with a stream, or by
 /// switching protocols.
 ///
-/// The object need not exist; a handler that needs it reads it.
+/// The object need not exist; a handler that needs it reads it. Where a kind is only seen, the kit
+/// has looked whether this object can be.
 #[async_trait]
 pub trait Connect: Send + Sync + 'static {
     /// Answers one request. A body that is a stream is sent as it is produced; it is dropped when
@@ -29,7 +30,7 @@ pub struct ConnectRequest<'a> {
     /// The object and who asks. [`RestRequest::name`] is the name of the object.
     pub resource: RestRequest<'a>,
     /// What follows the name of the subresource in the path, with its leading slash; empty when
-    /// nothing does.
+    /// nothing does. It is decoded, and holds no segment `.` or `..`.
     pub path: &'a str,
     /// Method, query, headers and body, as the client sent them, without its credentials. The
     /// extensions hold hyper's `OnUpgrade` when the connection can switch protocols.

@@ -109,7 +109,7 @@ impl Schema {
     }
 
     /// Removes fields that the schema does not know and returns their paths, sorted, as they
-    /// belong into `unknown field "spec.list[0].bar"`.
+    /// belong into `unknown field "spec.list[0].bar"`: the first hundred of them, long ones cut.
     ///
     /// Differs from upstream for `additionalProperties: true`, where upstream empties nested
     /// objects: here the values are kept.
