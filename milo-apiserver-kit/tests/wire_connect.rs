@@ -37,7 +37,7 @@ impl Connect for Echo {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Response<Body>, StatusError> {
         let (parts, body) = request.http.into_parts();
         let body = body.collect().await.map_err(StatusError::internal)?.to_bytes();
-        let mut headers: Vec<&str> = parts.headers.keys().map(|name| name.as_str()).collect();
+        let mut headers: Vec<&str> = parts.headers.keys().map(http::HeaderName::as_str).collect();
         headers
             .retain(|name| name.starts_with("x-") || *name == "authorization" || *name == "cookie");
         let told = json!({
