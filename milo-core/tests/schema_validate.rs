@@ -544,8 +544,9 @@ fn what_is_told_is_bounded() {
     let mut object = object(json!({"f": fields}));
     let removed = schema.prune(&mut object);
     assert!((1..=100).contains(&removed.len()), "{}", removed.len());
-    assert!(removed.iter().all(|path| path.len() <= 1024));
+    assert!(removed.iter().all(|path| path.len() <= 4096));
     let errors = texts(&schema.validate(&object, None));
-    assert!((1..=1000).contains(&errors.len()), "{}", errors.len());
-    assert!(errors.iter().all(|text| text.len() <= 4096), "{}", errors[0].len());
+    assert!((1..=101).contains(&errors.len()), "{}", errors.len());
+    // A text holds its path once or twice.
+    assert!(errors.iter().all(|text| text.len() <= 3 * 4096), "{}", errors[0].len());
 }
