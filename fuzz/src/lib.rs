@@ -1,7 +1,7 @@
 //! Fuzz targets: plain functions that take any bytes and panic when Milo breaks a promise.
 //!
 //! The same functions are driven by libFuzzer (`fuzz/run`) and replayed by `cargo test` over the
-//! inputs that were kept in `fuzz/corpus`. What they check is in [`world`] and in each target.
+//! inputs that were kept in `fuzz/corpus`. What they check is in `world` and in each target.
 
 #![expect(clippy::panic, reason = "a target tells what it found by panicking, as a test does")]
 
