@@ -16,6 +16,7 @@
 //! | [`selector`] | label and field selectors |
 //! | [`status`] | Kubernetes `Status` errors |
 //! | [`storage`] | the storage trait and its engines |
+//! | `testing` | with the feature of that name: real database servers on loopback |
 //! | [`resourcemanager`] | the hierarchy kinds: Organization, Project, memberships, suspensions |
 
 // The Rust in the README must compile.
@@ -40,6 +41,8 @@ pub mod scope;
 pub mod selector;
 pub mod status;
 pub mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 // Re-exported so that users of this crate cannot mismatch versions.
 pub use bytes;

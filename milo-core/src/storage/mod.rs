@@ -30,10 +30,14 @@ mod chunks;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod engine;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod history;
 mod index;
 mod memory;
 mod plan;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod publish;
 mod retention;
 mod watch;

@@ -1,0 +1,1 @@
+//! An etcd on loopback.
