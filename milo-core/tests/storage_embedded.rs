@@ -76,6 +76,8 @@ async fn reopening_keeps_every_revision() {
     assert_eq!(next(&mut watch).await.events, [expected]);
     // A compacted log may be empty: the newest revision is kept all the same.
     let fourth = commit(&storage, delete(&a)).await;
+    let expected = Event::Delete { revision: fourth, previous: record(&a, second, "2") };
+    assert_eq!(next(&mut watch).await.events, [expected]);
     drop(storage);
     assert!(soon(watch.next()).await.is_none(), "dropping the engine ends its watches");
 
