@@ -116,6 +116,8 @@ pub(super) async fn lists_are_snapshots(lab: Lab) -> Outcome {
     });
     let mut writing = true;
     while writing {
+        // An engine may read without ever waiting: the writer must have its turn.
+        tokio::task::yield_now().await;
         if let Some(done) = writer.try_join_next() {
             done??;
             // Once more, with all that was written.
