@@ -6,13 +6,13 @@ use milo_core::{
     storage::{Postgres, PostgresConnectError, Storage},
     testing::PostgresServer,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::{proxy::*, servers::*, storage_support::*};
+use crate::{proxy::*, storage_support::*};
 
 async fn refused(url: &str) -> PostgresConnectError {
     let second = Duration::from_secs(1);
-    let error = Postgres::builder(url).connect_timeout(second).connect().await.unwrap_err();
+    let error = Postgres::builder(url).connect_timeout(second).connect().await.expect_err(url);
     assert!(!error.to_string().contains("secret"), "{error}");
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     error
@@ -20,7 +20,8 @@ async fn refused(url: &str) -> PostgresConnectError {
 
 #[tokio::test]
 async fn what_is_wrong_is_told() {
-    const ACCESS: &str = "host all postgres 127.0.0.1/32 trust\n\
+    const ACCESS: &str = "local all all trust\n\
+                          host all postgres 127.0.0.1/32 trust\n\
                           host all all 127.0.0.1/32 scram-sha-256\n";
     let Some(server) =
         PostgresServer::builder().fast().file("pg_hba.conf", ACCESS).start().unwrap()
@@ -70,7 +71,9 @@ fn certificate(host: &str) -> [String; 3] {
     let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &issuer);
+    let mut leaf = CertificateParams::new([host.to_owned()]).unwrap();
+    leaf.distinguished_name.push(DnType::CommonName, host);
+    let leaf = leaf.signed_by(&key, &issuer);
     [authority_pem, leaf.unwrap().pem(), key.serialize_pem()]
 }
 
@@ -78,7 +81,8 @@ fn certificate(host: &str) -> [String; 3] {
 async fn the_server_is_verified_as_far_as_asked() {
     let [authority, certificate_pem, key_pem] = certificate("localhost");
     let [client_authority, client_pem, client_key] = certificate("milo");
-    let only_encrypted = "hostssl all postgres 127.0.0.1/32 trust\n\
+    let only_encrypted = "local all all trust\n\
+                          hostssl all postgres 127.0.0.1/32 trust\n\
                           hostssl all milo 127.0.0.1/32 trust clientcert=verify-ca\n";
     let server = PostgresServer::builder()
         .fast()

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -16,6 +16,9 @@ use milo_core::{
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::storage_support::*;
+
+/// A refused connection fails at once: nobody spins.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a writer was told of one commit.
 #[derive(Debug)]
@@ -60,8 +63,10 @@ impl Load {
     pub(crate) fn start(replicas: &[Arc<Postgres>], writers: usize, limit: Duration) -> Self {
         let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
         let mut tasks = Vec::new();
-        for number in 0..writers * replicas.len() {
-            let storage = Arc::clone(&replicas[number % replicas.len()]);
+        static WRITERS: AtomicUsize = AtomicUsize::new(0);
+        for index in 0..writers * replicas.len() {
+            let number = WRITERS.fetch_add(1, Ordering::SeqCst);
+            let storage = Arc::clone(&replicas[index % replicas.len()]);
             let (stop, counts) = (Arc::clone(&stop), Arc::clone(&counts));
             tasks.push(tokio::spawn(write(storage, number, stop, counts, limit)));
         }
@@ -106,7 +111,15 @@ impl Load {
 
 /// All events up to a revision.
 pub(crate) async fn history(storage: &Postgres, until: Revision) -> Vec<Event> {
-    let mut watch = storage.watch(&KeyRange::all(), Revision::FIRST).await.unwrap();
+    let followed = async {
+        loop {
+            match storage.watch(&KeyRange::all(), Revision::FIRST).await {
+                Err(WatchError::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
+                other => return other.unwrap(),
+            }
+        }
+    };
+    let mut watch = soon(followed).await;
     events_until(&mut watch, Revision::FIRST, until).await
 }
 
@@ -137,8 +150,7 @@ async fn write(
         counts.changed.notify_one();
         attempts.push(Attempt { value, told });
         if told == Told::NotWritten {
-            // A refused connection fails at once: do not spin.
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
     attempts
@@ -170,7 +182,7 @@ pub(crate) struct Follower {
 #[derive(Debug, Default)]
 pub(crate) struct Followed {
     pub(crate) events: Vec<Event>,
-    /// How often the watch ended because the store could not be followed.
+    /// How often the watch ended, or did not start, because the store could not be followed.
     pub(crate) losses: usize,
 }
 
@@ -197,7 +209,8 @@ async fn follow(
         let mut watch = match storage.watch(&KeyRange::all(), told).await {
             Ok(watch) => watch,
             Err(WatchError::Unavailable(_)) => {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                followed.losses += 1;
+                tokio::time::sleep(PAUSE).await;
                 continue;
             }
             Err(other) => panic!("{other}"),

@@ -60,13 +60,6 @@ impl Proxy {
     pub(crate) fn set(&self, cable: Cable) {
         self.state.send_replace(cable);
     }
-
-    /// Waits until a commit has met a cable that was to be cut by it.
-    pub(crate) async fn met_a_commit(&self) {
-        let mut state = self.state.subscribe();
-        let met = |cable: &Cable| matches!(cable, Cable::Whole | Cable::Cut);
-        crate::storage_support::soon(state.wait_for(met)).await.unwrap();
-    }
 }
 
 async fn accept(listener: TcpListener, server: u16, state: Arc<Sender<Cable>>) {

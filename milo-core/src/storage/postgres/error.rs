@@ -111,7 +111,7 @@ impl PostgresConnectError {
                 Self::DatabaseMissing { server }
             }
             Some(_) => Self::Refused { server, reason },
-            None if reason.contains("authentication") => {
+            None if ["authentication", "password missing"].iter().any(|s| reason.contains(s)) => {
                 Self::AuthenticationFailed { server, reason }
             }
             None => Self::Unreachable { server, reason },

@@ -64,7 +64,8 @@ impl Feed {
                 }
                 Err(error) => {
                     self.relay.lose(error);
-                    sleep(pause).await;
+                    // Somebody else may get through earlier.
+                    let _either = timeout(pause, self.news.notified()).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
             }

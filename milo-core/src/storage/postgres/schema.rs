@@ -84,9 +84,10 @@ async fn layout(connection: &Connection, target: &Target) -> Result<i32, Postgre
     let client = connection.client();
     let patience = target.patience.operation;
     let failed = |failure: Failure| PostgresConnectError::new(&target.server, &failure);
-    let name = format!("{}.layout", target.schema);
-    let parameters: [&(dyn ToSql + Sync); 1] = [&name];
-    let there = client.query_one("SELECT to_regclass($1) IS NOT NULL", &parameters);
+    let parameters: [&(dyn ToSql + Sync); 1] = [&target.schema];
+    // Not `to_regclass`: that would remember what it did not find before the lock was there.
+    let there = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'layout')";
+    let there = client.query_one(there, &parameters);
     let there = within(patience, there).await.map_err(failed)?;
     if !there.try_get::<_, bool>(0).map_err(|error| failed(error.into()))? {
         return Ok(0);
@@ -102,8 +103,8 @@ fn steps(target: &Target, found: i32) -> String {
     if found == 0 {
         // Asking for a schema that is there would need the right to make one.
         steps += &format!(
-            "DO $$ BEGIN IF to_regnamespace('{schema}') IS NULL THEN \
-             CREATE SCHEMA {schema}; END IF; END $$;"
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{schema}') \
+             THEN CREATE SCHEMA {schema}; END IF; END $$;"
         );
     }
     let done = usize::try_from(found).unwrap_or_default();

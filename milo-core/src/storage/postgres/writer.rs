@@ -205,7 +205,12 @@ impl Writer {
     async fn pen(&mut self) -> Result<&Pen, Failure> {
         let pen = match self.pen.take() {
             Some(pen) if !pen.is_closed() => pen,
-            _ => Pen::open(&self.target).await?,
+            _ => {
+                let pen = Pen::open(&self.target).await?;
+                // The database can be reached again, and others may have written meanwhile.
+                self.behind.notify_one();
+                pen
+            }
         };
         Ok(self.pen.insert(pen))
     }
