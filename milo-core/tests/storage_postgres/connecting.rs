@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use milo_core::{
     storage::{Postgres, PostgresConnectError, Storage},
-    testing::PostgresServer,
+    testing::{PostgresServer, Proxy},
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::{proxy::*, storage_support::*};
+use crate::{servers::through, storage_support::*};
 
-async fn refused(url: &str) -> PostgresConnectError {
-    let second = Duration::from_secs(1);
-    let error = Postgres::builder(url).connect_timeout(second).connect().await.expect_err(url);
+async fn refused(url: &str, seconds: u64) -> PostgresConnectError {
+    let timeout = Duration::from_secs(seconds);
+    let error = Postgres::builder(url).connect_timeout(timeout).connect().await.expect_err(url);
     assert!(!error.to_string().contains("secret"), "{error}");
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     error
@@ -31,14 +31,14 @@ async fn what_is_wrong_is_told() {
     server.sql("postgres", "CREATE ROLE milo LOGIN PASSWORD 'secret'").unwrap();
     let port = server.port();
     let at = |user: &str, database: &str| format!("postgres://{user}@127.0.0.1:{port}/{database}");
-    let error = refused(&at("milo:secret-too", "postgres")).await;
+    let error = refused(&at("milo:secret-too", "postgres"), 20).await;
     assert!(matches!(error, PostgresConnectError::AuthenticationFailed { .. }), "{error:?}");
-    let error = refused(&at("milo", "postgres")).await;
+    let error = refused(&at("milo", "postgres"), 20).await;
     assert!(matches!(error, PostgresConnectError::AuthenticationFailed { .. }), "{error:?}");
-    let error = refused(&at("milo:secret", "nowhere")).await;
+    let error = refused(&at("milo:secret", "nowhere"), 20).await;
     assert!(matches!(error, PostgresConnectError::DatabaseMissing { .. }), "{error:?}");
     // Who may not make tables is told so.
-    let error = refused(&at("milo:secret", "postgres")).await;
+    let error = refused(&at("milo:secret", "postgres"), 20).await;
     assert!(matches!(error, PostgresConnectError::Tables { .. }), "{error:?}");
     server.sql("postgres", "GRANT CREATE ON DATABASE postgres TO milo").unwrap();
     let storage = Postgres::connect(at("milo:secret", "postgres")).await.unwrap();
@@ -52,14 +52,14 @@ async fn nobody_there_is_told_in_time() {
     let port = listener.local_addr().unwrap().port();
     // Takes the connection and says nothing.
     let url = format!("postgres://postgres:secret@127.0.0.1:{port}/postgres");
-    let error = soon(refused(&url)).await;
+    let error = soon(refused(&url, 1)).await;
     assert!(matches!(error, PostgresConnectError::Unreachable { .. }), "{error:?}");
     drop(listener);
-    let error = soon(refused(&url)).await;
+    let error = soon(refused(&url, 1)).await;
     assert!(matches!(error, PostgresConnectError::Unreachable { .. }), "{error:?}");
-    let proxy = Proxy::to(port).await;
-    proxy.set(Cable::Cut);
-    let error = soon(refused(&proxy.url(&url))).await;
+    let proxy = Proxy::start(port).await.unwrap();
+    proxy.cut();
+    let error = soon(refused(&through(proxy.port(), &url), 1)).await;
     assert!(matches!(error, PostgresConnectError::Unreachable { .. }), "{error:?}");
 }
 

@@ -176,25 +176,25 @@ fn check(attempts: &[Attempt], history: &[Event]) {
 /// Watches everything, resumes whenever the watch ends, and keeps all it was told.
 pub(crate) struct Follower {
     until: tokio::sync::watch::Sender<Option<Revision>>,
-    task: JoinHandle<Followed>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Followed {
-    pub(crate) events: Vec<Event>,
-    /// How often the watch ended, or did not start, because the store could not be followed.
-    pub(crate) losses: usize,
+    losses: tokio::sync::watch::Receiver<usize>,
+    task: JoinHandle<Vec<Event>>,
 }
 
 impl Follower {
     pub(crate) fn start(storage: &Arc<Postgres>) -> Self {
         let (until, wanted) = tokio::sync::watch::channel(None);
-        let task = tokio::spawn(follow(Arc::clone(storage), wanted));
-        Self { until, task }
+        let (lost, losses) = tokio::sync::watch::channel(0);
+        let task = tokio::spawn(follow(Arc::clone(storage), wanted, lost));
+        Self { until, losses, task }
+    }
+
+    /// Waits until it has been told that the store cannot be followed.
+    pub(crate) async fn lost(&self) {
+        soon(self.losses.clone().wait_for(|losses| *losses > 0)).await.unwrap();
     }
 
     /// What it was told up to a revision.
-    pub(crate) async fn finish(self, until: Revision) -> Followed {
+    pub(crate) async fn finish(self, until: Revision) -> Vec<Event> {
         self.until.send(Some(until)).unwrap();
         soon(self.task).await.unwrap()
     }
@@ -203,13 +203,14 @@ impl Follower {
 async fn follow(
     storage: Arc<Postgres>,
     mut until: tokio::sync::watch::Receiver<Option<Revision>>,
-) -> Followed {
-    let (mut followed, mut told) = (Followed::default(), Revision::FIRST);
+    losses: tokio::sync::watch::Sender<usize>,
+) -> Vec<Event> {
+    let (mut followed, mut told) = (Vec::new(), Revision::FIRST);
     loop {
         let mut watch = match storage.watch(&KeyRange::all(), told).await {
             Ok(watch) => watch,
             Err(WatchError::Unavailable(_)) => {
-                followed.losses += 1;
+                losses.send_modify(|losses| *losses += 1);
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -227,10 +228,10 @@ async fn follow(
                 Ok(batch) => {
                     assert!(batch.revision >= told, "{told} then {}", batch.revision);
                     told = batch.revision;
-                    followed.events.extend(batch.events);
+                    followed.extend(batch.events);
                 }
                 Err(WatchError::Unavailable(_)) => {
-                    followed.losses += 1;
+                    losses.send_modify(|losses| *losses += 1);
                     break;
                 }
                 Err(WatchError::Lagged) => break,

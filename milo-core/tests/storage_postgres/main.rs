@@ -6,12 +6,12 @@
 #[path = "../storage_support/mod.rs"]
 mod storage_support;
 
+mod breaker;
 mod compaction;
 mod connecting;
 mod connections;
 mod load;
 mod outages;
-mod proxy;
 mod replicas;
 mod servers;
 mod tables;

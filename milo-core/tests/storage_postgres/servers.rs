@@ -26,6 +26,11 @@ pub(crate) fn database(url: &str) -> &str {
     url.rsplit('/').next().unwrap()
 }
 
+/// The same database, through a proxy.
+pub(crate) fn through(port: u16, url: &str) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/{}", database(url))
+}
+
 pub(crate) async fn connect(url: &str) -> Arc<Postgres> {
     Arc::new(Postgres::connect(url).await.unwrap())
 }

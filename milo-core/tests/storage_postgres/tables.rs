@@ -69,6 +69,30 @@ async fn whoever_only_uses_the_tables_needs_no_right_to_make_them() {
     storage.compact(first).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fewer_connections_than_wanted_will_do() {
+    let Some(server) = shared() else { return };
+    let url = server.create_database().unwrap();
+    let role = format!("limited_{}", database(&url));
+    let make = format!(
+        "CREATE ROLE {role} LOGIN CONNECTION LIMIT 5; GRANT CREATE ON DATABASE {} TO {role}",
+        database(&url)
+    );
+    server.sql("postgres", &make).unwrap();
+    let storage = connect(&url.replace("postgres@", &format!("{role}@"))).await;
+    let a = key("ns", "a");
+    commit(&*storage, put(&a, "1")).await;
+    let reading: Vec<_> = (0..50)
+        .map(|_| {
+            let (storage, a) = (Arc::clone(&storage), a.clone());
+            tokio::spawn(async move { storage.get(&a).await })
+        })
+        .collect();
+    for read in reading {
+        assert_eq!(read.await.unwrap().unwrap().unwrap().value, bytes("1"));
+    }
+}
+
 #[tokio::test]
 async fn what_the_log_lacks_is_no_empty_answer() {
     let Some(server) = shared() else { return };

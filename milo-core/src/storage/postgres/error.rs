@@ -137,7 +137,7 @@ pub(super) enum Failure {
 }
 
 /// All that an error has to say; its own text leaves out what the server said.
-struct Told<'a>(&'a tokio_postgres::Error);
+pub(super) struct Told<'a>(pub(super) &'a tokio_postgres::Error);
 
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

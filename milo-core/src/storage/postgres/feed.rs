@@ -56,6 +56,10 @@ impl Feed {
         loop {
             match self.read.revision().await {
                 Ok(newest) => {
+                    let known = self.relay.revision();
+                    if newest < known {
+                        tracing::error!(error = %Gap::WentBack { known, newest });
+                    }
                     self.relay.find(newest);
                     pause = PAUSES.0;
                     let cause = self.follow().await;

@@ -65,9 +65,11 @@ impl Readers {
     /// The connection that fewest use.
     pub(super) async fn get(&self) -> Result<Arc<Reader>, Failure> {
         match self.least_used() {
-            Some((reader, idle)) if idle => Ok(reader),
-            Some((reader, _)) if self.connecting.try_lock().is_err() => Ok(reader),
-            _ => self.connect().await,
+            Some((reader, true)) => Ok(reader),
+            Some((reader, false)) if self.connecting.try_lock().is_err() => Ok(reader),
+            // The server may take no more connections; then those that there are will do.
+            Some((reader, false)) => Ok(self.connect().await.unwrap_or(reader)),
+            None => self.connect().await,
         }
     }
 

@@ -7,7 +7,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    error::PostgresConnectError,
+    error::{PostgresConnectError, Told},
     tls::{self, Check, Files},
 };
 
@@ -21,6 +21,27 @@ const MAX_SCHEMA_BYTES: usize = 48;
 pub(super) struct Patience {
     pub(super) connect: Duration,
     pub(super) operation: Duration,
+}
+
+impl Patience {
+    /// What the URL says of it wins.
+    fn complete(mut self, config: &mut tokio_postgres::Config) -> Self {
+        match config.get_connect_timeout() {
+            Some(timeout) => self.connect = *timeout,
+            None => {
+                config.connect_timeout(self.connect);
+            }
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(self.operation);
+        }
+        if config.get_keepalives_interval().is_none() {
+            let interval = (self.operation / 3).max(Duration::from_secs(1));
+            config.keepalives_idle(self.operation.max(interval));
+            config.keepalives_interval(interval).keepalives_retries(3);
+        }
+        self
+    }
 }
 
 /// Where the store is, and how to get there. Its `Debug` shows no password.
@@ -61,7 +82,7 @@ impl Target {
         patience: Patience,
     ) -> Result<Self, PostgresConnectError> {
         let (rest, extra) = split(url)?;
-        let mut config: tokio_postgres::Config = rest.parse().map_err(|error| wrong(&error))?;
+        let mut config: tokio_postgres::Config = rest.parse().map_err(|error| wrong(&Told(&error)))?;
         let schema = schema.or_else(|| extra.schema.clone());
         let schema = check_schema(schema.unwrap_or_else(|| DEFAULT_SCHEMA.to_owned()))?;
         let server = server(&config)?;
@@ -74,13 +95,7 @@ impl Target {
         if config.get_application_name().is_none() {
             config.application_name("milo");
         }
-        let interval = (patience.operation / 3).max(Duration::from_secs(1));
-        config
-            .connect_timeout(patience.connect)
-            .keepalives_idle(patience.operation.max(interval))
-            .keepalives_interval(interval)
-            .keepalives_retries(3)
-            .tcp_user_timeout(patience.operation);
+        let patience = patience.complete(&mut config);
         Ok(Self { tls: extra.tls(&mut config)?, config, schema, patience, server })
     }
 
@@ -191,6 +206,9 @@ mod tests {
         assert_eq!((&*found.schema, &*found.server), ("other", "a:1/db"));
         assert_eq!(found.config.get_application_name(), Some("x"));
         assert_eq!(found.channel(), "milo_other");
+        let found = target("postgres://u@a/db?connect_timeout=7&tcp_user_timeout=9").unwrap();
+        assert_eq!(found.patience.connect, Duration::from_secs(7));
+        assert_eq!(found.config.get_tcp_user_timeout(), Some(&Duration::from_secs(9)));
         let found = target("postgresql://u@a,b/db").unwrap();
         assert_eq!((&*found.schema, &*found.server), ("milo", "a:5432,b:5432/db"));
         assert_eq!(found.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
@@ -216,6 +234,8 @@ mod tests {
             let error = target(url).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{url}: {error}");
         }
+        let error = target("postgres://u:secret@a/db?nonsense=1").unwrap_err().to_string();
+        assert!(error.contains("nonsense"), "{error}");
         let shown = format!("{:?}", target("postgres://u:secret@a/db").unwrap());
         assert!(!shown.contains("secret"), "{shown}");
     }

@@ -1,4 +1,4 @@
-//! A cable between client and server that can be cut.
+//! A cable between client and server that breaks at a commit.
 
 use std::sync::Arc;
 
@@ -17,32 +17,30 @@ use tokio::{
 pub(crate) enum Cable {
     /// Carries everything.
     Whole,
-    /// Ends all connections, and new ones at once.
+    /// Carries nothing: connections end, new ones at once.
     Cut,
-    /// Carries nothing and says nothing: connections seem to live.
-    Silent,
-    /// Carries everything up to a commit, which does not get through; the connection ends.
-    CutBeforeCommit,
-    /// Carries a commit, but ends the connection before the answer.
-    CutAfterCommit,
-    /// Carries a commit, ends the connection before the answer, and is [`Cable::Cut`] from then on.
-    CutForGoodAfterCommit,
+    /// A commit does not get through; its connection ends.
+    BreakBeforeCommit,
+    /// A commit gets through, but its connection ends before the answer.
+    BreakAfterCommit,
+    /// A commit gets through, its connection ends before the answer, and nothing else does.
+    BreakForGood,
 }
 
-/// A proxy on a random port. New states apply to connections that are there already.
-pub(crate) struct Proxy {
+/// A proxy on a random port. What it does applies to connections that are there already.
+pub(crate) struct Breaker {
     port: u16,
     state: Arc<Sender<Cable>>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Proxy {
+impl Drop for Breaker {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Proxy {
+impl Breaker {
     pub(crate) async fn to(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -51,10 +49,8 @@ impl Proxy {
         Self { port, state, task }
     }
 
-    /// The same database, through the proxy.
-    pub(crate) fn url(&self, direct: &str) -> String {
-        let (_, database) = direct.rsplit_once('/').unwrap();
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn set(&self, cable: Cable) {
@@ -91,11 +87,11 @@ async fn forward(
         let commits = bytes.windows(7).any(|window| window == b"COMMIT\0");
         let cable = *state.borrow();
         let after = match cable {
-            Cable::CutBeforeCommit | Cable::CutAfterCommit if commits => Some(Cable::Whole),
-            Cable::CutForGoodAfterCommit if commits => Some(Cable::Cut),
+            Cable::BreakBeforeCommit | Cable::BreakAfterCommit if commits => Some(Cable::Whole),
+            Cable::BreakForGood if commits => Some(Cable::Cut),
             _ => None,
         };
-        if cable == Cable::CutBeforeCommit && commits {
+        if cable == Cable::BreakBeforeCommit && commits {
             end.send_replace(true);
             state.send_replace(Cable::Whole);
             return;
@@ -136,17 +132,15 @@ async fn back(
     while from.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
 }
 
-/// The next bytes, as soon as the cable carries any. None when the connection is over.
+/// The next bytes; none when the connection is over.
 async fn carry(
     from: &mut OwnedReadHalf,
     buffer: &mut [u8],
     state: &mut Receiver<Cable>,
 ) -> Option<usize> {
-    let read = tokio::select! {
+    tokio::select! {
         biased;
-        _ = state.wait_for(|cable| *cable == Cable::Cut) => return None,
-        read = from.read(buffer) => read.ok().filter(|read| *read > 0)?,
-    };
-    let cable = *state.wait_for(|cable| *cable != Cable::Silent).await.ok()?;
-    (cable != Cable::Cut).then_some(read)
+        _ = state.wait_for(|cable| *cable == Cable::Cut) => None,
+        read = from.read(buffer) => read.ok().filter(|read| *read > 0),
+    }
 }
