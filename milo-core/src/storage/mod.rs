@@ -50,6 +50,8 @@ mod watch;
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedBuilder, OpenError};
 pub use memory::Memory;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresConnectError, Postgres, PostgresBuilder};
 pub use watch::{Watch, WatchBatch, WatchSender};
 
 /// The largest value that every engine takes, in bytes: 2 MiB leaves room above the 1.5 MiB that
