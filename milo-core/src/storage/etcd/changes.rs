@@ -37,11 +37,11 @@ impl Past for History {
         let feed = &self.0;
         // Also when the answer is known here: a watch from before the floor must not start.
         let newest = feed.store.prove(after).await?;
-        if start(after) >= start(newest) {
+        if after.max(Revision::FIRST) >= newest {
             return Ok(WatchBatch { events: Vec::new(), revision: newest });
         }
         let reached = feed.reach(newest).await?;
-        if let Some(batch) = feed.recent.changes(range, after) {
+        if let Some(batch) = feed.recent.changes(range, after.max(Revision::FIRST)) {
             return Ok(batch);
         }
         let batch = read(&feed.store, feed.current()?, range, after, reached).await?;

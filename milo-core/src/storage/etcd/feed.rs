@@ -29,6 +29,8 @@ use crate::storage::{
 const PATIENCE: Duration = Duration::from_millis(10);
 /// How long to wait before asking again: a member does not answer while the watch is behind.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a new local watch waits for a watch of etcd.
+const RESUME: Duration = Duration::from_secs(1);
 /// How long to wait, at first and at most, before the watch is begun anew.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -84,11 +86,17 @@ impl Feed {
         told.ok().and_then(Result::ok).and_then(|told| *told).ok_or_else(|| self.lost())
     }
 
-    /// Waits for the first time that the watch runs.
+    /// Waits until the watch runs.
     pub(super) async fn started(&self) {
         let mut reached = self.reached.subscribe();
         // INVARIANT: the sender is in `self`.
         let _running = reached.wait_for(Option::is_some).await;
+    }
+
+    /// Gives the watch a moment to begin anew, if it has just ended: so that those who watched it
+    /// need not come back twice.
+    pub(super) async fn resumed(&self) {
+        let _still_lost = timeout(RESUME, self.started()).await;
     }
 
     /// Why nothing is heard of etcd.
@@ -103,15 +111,16 @@ impl Feed {
     pub(super) async fn run(&self) {
         let (mut pause, mut link) = (BACKOFF.0, self.store.client.separate(None));
         loop {
+            let begun = Instant::now();
             let error = match self.begin(&link).await {
-                Ok(mut pump) => {
-                    pause = BACKOFF.0;
-                    pump.run().await
-                }
+                Ok(mut pump) => pump.run().await,
                 Err(error) => error,
             };
-            tracing::warn!(%error, "the watch of etcd has ended and begins anew");
             self.lose(&error);
+            tracing::warn!(%error, endpoint = link.name(), "etcd is not watched; trying again");
+            if begun.elapsed() > BACKOFF.1 {
+                pause = BACKOFF.0;
+            }
             sleep(pause).await;
             pause = (pause * 2).min(BACKOFF.1);
             link = self.store.client.separate(Some(&link));

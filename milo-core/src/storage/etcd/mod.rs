@@ -289,6 +289,7 @@ impl Storage for Etcd {
 
     async fn watch(&self, range: &KeyRange, after: Revision) -> Result<Watch, WatchError> {
         let feed = &self.inner.feed;
+        feed.resumed().await;
         feed.relay.watch(&History(Arc::clone(feed)), range, after).await
     }
 
@@ -297,6 +298,9 @@ impl Storage for Etcd {
     }
 
     async fn compact(&self, floor: Revision) -> Result<(), ReadError> {
+        let floor = floor.min(self.store().revision().await?);
+        // What is compacted before it was told can no longer be told.
+        let _lost = self.inner.feed.reach(floor).await;
         self.store().compact(floor).await
     }
 
