@@ -226,8 +226,18 @@ impl EtcdServer {
     /// # Errors
     /// When it does not start.
     pub fn restart(&mut self, member: usize) -> io::Result<()> {
-        self.members[member].spawn()?;
-        self.wait(member)
+        self.restart_all(&[member])
+    }
+
+    /// Starts members again, which may need one another to be of use.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn restart_all(&mut self, members: &[usize]) -> io::Result<()> {
+        for member in members {
+            self.members[*member].spawn()?;
+        }
+        members.iter().try_for_each(|member| self.wait(*member))
     }
 
     /// The member that leads the cluster.
