@@ -49,6 +49,8 @@ mod watch;
 
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedBuilder, OpenError};
+#[cfg(feature = "etcd")]
+pub use etcd::{Etcd, EtcdBuilder, EtcdConnectError, EtcdProgress};
 pub use memory::Memory;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresConnectError, Postgres, PostgresBuilder};
@@ -348,6 +350,14 @@ pub enum CommitError {
     TooLarge {
         /// Its size.
         bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The transaction has more operations, or preconditions, than the engine takes at once.
+    #[error("a transaction of {operations} operations is larger than the limit of {limit}")]
+    TooManyOperations {
+        /// How many it has.
+        operations: usize,
         /// The limit.
         limit: usize,
     },
