@@ -34,16 +34,21 @@ mod engine;
 mod etcd;
 mod history;
 mod index;
+mod location;
 mod memory;
 mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod publish;
 mod retention;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
+mod unfinished;
 mod watch;
 
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedBuilder, OpenError};
+pub use location::{OpenLocationError, ParseLocationError, StorageLocation};
 pub use memory::Memory;
 pub use watch::{Watch, WatchBatch, WatchSender};
 
