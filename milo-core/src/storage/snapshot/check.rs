@@ -18,11 +18,6 @@ use crate::{
 /// Problems that a [`Report`] names, at most.
 const NAMED: usize = 100;
 
-/// Why not everything could be looked at.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct CheckError(#[from] SourceError);
-
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,15 +47,15 @@ pub struct Problem {
 /// themselves. A file's checksums are looked at in any case.
 ///
 /// # Errors
-/// See [`CheckError`]. What is wrong with objects is no error but in the report.
-pub async fn check(source: Source, observer: Observer) -> Result<Report, CheckError> {
+/// See [`SourceError`]. What is wrong with objects is no error but in the report.
+pub async fn check(source: Source, observer: Observer) -> Result<Report, SourceError> {
     let done = blocking(source, move |source| {
         let mut checker = Checker::default();
         let summary = source.drain(&mut checker, "checking", &observer)?;
         let Checker { resources, problems, problem_count } = checker;
         Ok(Report { summary, resources, problems, problem_count })
     });
-    done.await.unwrap_or(Err(SourceError::Stopped.into()))
+    done.await.unwrap_or(Err(SourceError::Stopped))
 }
 
 #[derive(Default)]
@@ -71,14 +66,14 @@ struct Checker {
 }
 
 impl Sink for Checker {
-    type Error = CheckError;
+    type Error = SourceError;
 
-    fn begin(&mut self, _: &Head) -> Result<(), CheckError> {
+    fn begin(&mut self, _: &Head) -> Result<(), SourceError> {
         *self = Self::default();
         Ok(())
     }
 
-    fn add(&mut self, records: Vec<Record>) -> Result<(), CheckError> {
+    fn add(&mut self, records: Vec<Record>) -> Result<(), SourceError> {
         for record in records {
             if let Err(text) = self.look_at(&record) {
                 self.problem_count += 1;

@@ -1,8 +1,7 @@
 //! From one store to another.
 
 use super::{
-    Digest, Observer, Restored,
-    check::{self, CheckError},
+    Digest, Observer, Restored, check,
     restore::{self, RestoreError},
     source::{Source, SourceError},
 };
@@ -29,7 +28,7 @@ pub enum CopyError {
     Restore(#[from] RestoreError),
     /// What was copied cannot be read again.
     #[error("the copy could not be checked: {0}")]
-    Check(#[source] CheckError),
+    Check(#[source] SourceError),
     /// What was copied is not what was read.
     #[error(
         "the copy in {target} differs from what was copied: {found} objects with digest {found_digest} instead of {expected} with {expected_digest}; do not use it"
@@ -82,8 +81,8 @@ async fn compare(
     target: &StorageLocation,
     observer: Observer,
 ) -> Result<(), CopyError> {
-    let source = Source::at(target).await.map_err(|error| CopyError::Check(error.into()))?;
-    let found = check::check(source, observer).await.map_err(CopyError::Check)?.summary;
+    let source = Source::at(target).await.map_err(CopyError::Check)?;
+    let found = check(source, observer).await.map_err(CopyError::Check)?.summary;
     let expected = &copied.snapshot;
     if (found.objects, found.digest) == (expected.objects, expected.digest) {
         return Ok(());

@@ -54,7 +54,7 @@ mod tally;
 use crate::storage::Revision;
 
 pub use self::{
-    check::{CheckError, Problem, Report, check},
+    check::{Problem, Report, check},
     copy::{CopyError, copy},
     file::{WriteError, WriteOptions, write},
     format::ReadSnapshotError,

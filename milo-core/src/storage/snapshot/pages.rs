@@ -55,7 +55,7 @@ async fn attempt(storage: &dyn Storage, sender: &Sender) -> Result<(), Broken> {
     let send = async |part| sender.send(Ok(part)).await.map_err(|_| Broken::Unwanted);
     let all = KeyRange::all();
     // Not later than the revision: see how `restore` uses it.
-    let taken = Timestamp::now();
+    let taken = now();
     let mut limit = FIRST_PAGE;
     let mut page = storage.list(&all, ListOptions::default().limit(limit)).await?;
     let revision = page.revision;
@@ -69,6 +69,12 @@ async fn attempt(storage: &dyn Storage, sender: &Sender) -> Result<(), Broken> {
         page = storage.list(&rest, ListOptions::default().limit(limit).at(revision)).await?;
     }
     send(Part::End(None)).await
+}
+
+/// To the millisecond, as snapshots have it.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 /// The range after the last record of the page; none when there is no more.
