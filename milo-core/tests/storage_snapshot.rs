@@ -471,7 +471,7 @@ async fn only_what_is_empty_is_restored_to() {
     assert_eq!(
         error.to_string(),
         format!(
-            "embedded:{} is not empty: it holds 1 objects, /demo.example.com/widgets/platform/ns/mine \
+            "embedded:{} is not empty: there are 1 objects in it, /demo.example.com/widgets/platform/ns/mine \
              among them; choose an empty storage",
             directory.display()
         )

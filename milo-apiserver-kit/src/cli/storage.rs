@@ -149,6 +149,9 @@ async fn copy(from: &StorageLocation, to: &StorageLocation, restart: bool) -> an
     let copied = meter::show(|observer| snapshot::copy(from, to, restart, observer)).await?;
     println!("copied {from} to {to}, and compared them");
     tell_restored(&copied);
+    if copied.origin == Origin::Server {
+        println!("its server was running: what it writes after that revision is not in the copy");
+    }
     Ok(())
 }
 

@@ -39,6 +39,7 @@
 //! another beginning, and one that fails tells why in a failure.
 
 mod check;
+mod commit;
 mod copy;
 mod file;
 mod format;

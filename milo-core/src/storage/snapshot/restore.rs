@@ -4,26 +4,19 @@ use std::{io, path::Path, time::Duration};
 
 use super::{
     Head, Observer, Summary,
+    commit::Target,
     format::ReadSnapshotError,
-    order::{self, Commits, SetAside, SetAsideError},
-    source::{Sink, Source, SourceError, blocking},
+    order::{self, SetAsideError},
+    source::{Origin, Sink, Source, SourceError, blocking},
 };
 #[cfg(feature = "embedded")]
 use crate::storage::embedded::{Import, ImportError};
-use crate::{
-    key::{Key, KeyRange},
-    storage::{
-        CommitError, ListOptions, OpenLocationError, Operation, Precondition, ReadError, Record,
-        Revision, Storage, StorageLocation, Transaction, unfinished,
-    },
-};
+use crate::storage::{OpenLocationError, Record, Revision, StorageLocation};
 
 /// Revisions between a snapshot and what a restored store gives out first, at least.
 const GAP: u64 = 1_000_000_000;
 /// Revisions that a store may have given out in a second: more than any engine can.
 const REVISIONS_PER_SECOND: u64 = 1_000_000;
-/// Objects in one transaction: etcd takes 128 operations.
-const AT_ONCE: usize = 100;
 
 /// Why a snapshot was not restored.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +27,7 @@ pub enum RestoreError {
     Open(#[from] OpenLocationError),
     /// Something is in the target, which was left as it is.
     #[error(
-        "{target} is not empty: it holds {objects} objects, {example} among them; choose an empty storage"
+        "{target} is not empty: there are {objects} objects in it, {example} among them; choose an empty storage"
     )]
     NotEmpty {
         /// Where to.
@@ -87,6 +80,8 @@ pub struct Restored {
     pub snapshot: Summary,
     /// The newest revision of the restored store.
     pub revision: Revision,
+    /// Where it was read.
+    pub origin: Origin,
     /// Whether objects have the resource versions that they had. If not they have new ones, in
     /// the same order.
     pub revisions_kept: bool,
@@ -134,10 +129,14 @@ pub(super) async fn bring(
     if let Some(directory) = target.directory() {
         return import(source, directory.to_owned(), target.clone(), observer).await;
     }
-    let storage = open_empty(target, restart).await?;
+    let storage = target.connect().await?;
+    let filling = Target { storage: &*storage, location: target };
+    filling.empty(restart).await?;
+    let origin = source.origin();
     let set_aside = order::set_aside(source, observer.clone()).await?;
-    let work = Commit { storage: &*storage, target, observer: &observer };
-    work.all(source_name, set_aside).await
+    let snapshot = set_aside.summary;
+    let revision = filling.fill(source_name, set_aside, &observer).await?;
+    Ok(Restored { snapshot, revision, origin, revisions_kept: false })
 }
 
 /// The first revision that the old store can not have given out.
@@ -162,12 +161,13 @@ async fn import(
         }
         other => RestoreError::Write { target: target.clone(), cause: other.into() },
     };
+    let origin = source.origin();
     let done = blocking(source, move |source| {
         let import = Import::begin(&directory).map_err(&failed)?;
         let mut filling = Filling { import, failed: &failed };
         let snapshot = source.drain(&mut filling, "restoring", &observer)?;
         let revision = filling.import.finish(beyond(&snapshot)).map_err(&failed)?;
-        Ok(Restored { snapshot, revision, revisions_kept: true })
+        Ok(Restored { snapshot, revision, origin, revisions_kept: true })
     });
     done.await.unwrap_or(Err(RestoreError::Source(SourceError::Stopped)))
 }
@@ -188,107 +188,5 @@ impl<F: Fn(ImportError) -> RestoreError> Sink for Filling<'_, F> {
 
     fn add(&mut self, records: Vec<Record>) -> Result<(), RestoreError> {
         self.import.add(records).map_err(self.failed)
-    }
-}
-
-/// Opens a store and sees to it that nothing is in it.
-async fn open_empty(
-    target: &StorageLocation,
-    restart: bool,
-) -> Result<std::sync::Arc<dyn Storage>, RestoreError> {
-    let storage = target.connect().await?;
-    let unreadable = |error: ReadError| RestoreError::Open(target.unreadable(error));
-    if let Some(source_name) = unfinished::find(&*storage).await.map_err(unreadable)? {
-        if !restart {
-            let error = OpenLocationError::Unfinished { location: target.clone(), source_name };
-            return Err(error.into());
-        }
-        remove_all(&*storage, target).await?;
-    }
-    let one = ListOptions::default().limit(1);
-    let page = storage.list(&KeyRange::all(), one).await.map_err(unreadable)?;
-    match page.records.first() {
-        None => Ok(storage),
-        Some(record) => Err(RestoreError::NotEmpty {
-            target: target.clone(),
-            objects: page.remaining + 1,
-            example: record.key.to_string(),
-        }),
-    }
-}
-
-/// Removes what an unfinished copy left, its mark last.
-async fn remove_all(storage: &dyn Storage, target: &StorageLocation) -> Result<(), RestoreError> {
-    let mark = mark(target)?;
-    let some = ListOptions::default().limit(AT_ONCE);
-    loop {
-        let page = storage.list(&KeyRange::all(), some).await;
-        let page = page.map_err(|error| RestoreError::Open(target.unreadable(error)))?;
-        let last = page.remaining == 0;
-        let keys = page.records.into_iter().map(|record| record.key);
-        let removed =
-            keys.filter(|key| last || *key != mark).fold(Transaction::new(), Transaction::delete);
-        storage.commit(removed).await.map_err(|error| write_error(target, error))?;
-        if last {
-            return Ok(());
-        }
-    }
-}
-
-fn write_error(target: &StorageLocation, error: CommitError) -> RestoreError {
-    RestoreError::Write { target: target.clone(), cause: error.into() }
-}
-
-fn mark(target: &StorageLocation) -> Result<Key, RestoreError> {
-    let failed = |error: crate::key::InvalidKey| RestoreError::Write {
-        target: target.clone(),
-        cause: error.into(),
-    };
-    unfinished::key().map_err(failed)
-}
-
-/// Writing to an engine that numbers commits itself.
-struct Commit<'a> {
-    storage: &'a dyn Storage,
-    target: &'a StorageLocation,
-    observer: &'a Observer,
-}
-
-impl Commit<'_> {
-    async fn all(&self, source: &str, set_aside: SetAside) -> Result<Restored, RestoreError> {
-        let snapshot = set_aside.summary;
-        let mark = mark(self.target)?;
-        let begin = Transaction::new()
-            .require(Precondition::Absent(mark.clone()))
-            .put(mark.clone(), unfinished::value(source));
-        self.commit(begin).await?;
-        self.records(set_aside.into_commits(), snapshot.objects).await?;
-        let end = Transaction::new().require(Precondition::Exists(mark.clone())).delete(mark);
-        let revision = self.commit(end).await?;
-        Ok(Restored { snapshot, revision, revisions_kept: false })
-    }
-
-    async fn records(&self, mut commits: Commits, expected: u64) -> Result<(), RestoreError> {
-        let (mut objects, mut bytes) = (0, 0);
-        // Reads of a file that was just written: too short to be worth another thread.
-        while let Some(records) = commits.next().map_err(RestoreError::Temporary)? {
-            for records in records.chunks(AT_ONCE) {
-                let mut transaction = Transaction::new();
-                for record in records {
-                    objects += 1;
-                    bytes += (record.key.as_bytes().len() + record.value.len()) as u64;
-                    let Record { key, value, .. } = record.clone();
-                    transaction.add_precondition(Precondition::Absent(key.clone()));
-                    transaction.add_operation(Operation::Put(key, value));
-                }
-                self.commit(transaction).await?;
-            }
-            self.observer.tell("restoring", objects, bytes, expected);
-        }
-        Ok(())
-    }
-
-    async fn commit(&self, transaction: Transaction) -> Result<Revision, RestoreError> {
-        self.storage.commit(transaction).await.map_err(|error| write_error(self.target, error))
     }
 }
