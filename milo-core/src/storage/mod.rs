@@ -36,6 +36,7 @@ mod engine;
 mod etcd;
 mod history;
 mod index;
+mod location;
 mod memory;
 mod plan;
 #[cfg(feature = "postgres")]
@@ -45,12 +46,16 @@ mod publish;
 mod relay;
 mod replay;
 mod retention;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
+mod unfinished;
 mod watch;
 
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedBuilder, OpenError};
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdBuilder, EtcdConnectError, EtcdProgress};
+pub use location::{OpenLocationError, ParseLocationError, StorageLocation};
 pub use memory::Memory;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresConnectError, Postgres, PostgresBuilder};
