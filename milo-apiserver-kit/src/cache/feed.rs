@@ -26,7 +26,7 @@ impl Cache {
 
     /// Builds the cache from a complete listing and starts to watch right after it.
     async fn rebuild(&self) -> Result<Watch, FeedError> {
-        let mut objects = Vec::new();
+        let (mut objects, mut corrupt) = (Vec::new(), Vec::new());
         let mut range = Some(self.range.clone());
         let mut at = None;
         while let Some(part) = range.take() {
@@ -46,13 +46,16 @@ impl Cache {
             for record in page.records {
                 match Cached::new(record, &self.definition) {
                     Ok(object) => objects.push(Arc::new(object)),
-                    Err(error) => tracing::error!(%error, "left out of lists and watches"),
+                    Err(error) => {
+                        tracing::error!(%error, "lists and watches that mean it fail");
+                        corrupt.push(error);
+                    }
                 }
             }
         }
         let revision = at.unwrap_or(Revision::ZERO);
         let watch = self.storage.watch(&self.range, revision).await?;
-        self.state.write().reset(objects, revision, &self.definition);
+        self.state.write().reset(objects, corrupt, revision, &self.definition);
         self.progress.send_replace(Progress { revision, lost: None });
         Ok(watch)
     }
@@ -69,12 +72,8 @@ impl Cache {
         let mut state = self.state.write();
         let mut woken = state.waking();
         for (key, revision, current) in changes {
-            let current = current.unwrap_or_else(|error| {
-                tracing::error!(%error, "left out of lists and watches");
-                None
-            });
-            let current = current.map(Arc::new);
-            state.apply(&key, revision, current, &self.definition, &mut woken);
+            let stored = current.map(|current| current.map(Arc::new));
+            state.apply(&key, revision, stored, &self.definition, &mut woken);
         }
         state.revision = state.revision.max(batch.revision);
         drop(state);
@@ -119,10 +118,10 @@ impl Cache {
     }
 
     fn cached(&self, event: Event) -> Result<Option<Cached>, CorruptObject> {
-        match event {
-            Event::Put { record, .. } => Cached::new(record, &self.definition).map(Some),
-            _ => Ok(None),
-        }
+        let Event::Put { record, .. } = event else { return Ok(None) };
+        Cached::new(record, &self.definition).map(Some).inspect_err(|error| {
+            tracing::error!(%error, "lists and watches that mean it fail");
+        })
     }
 }
 

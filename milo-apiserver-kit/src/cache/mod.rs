@@ -173,26 +173,34 @@ impl Cache {
 
     /// Up to `limit` objects of a range that `filter` lets through. Nothing is decoded. With
     /// `exactly`, none when the cache does not know the state at that very revision.
+    ///
+    /// # Errors
+    /// When something in the range cannot be read: a list without it would say that it is gone.
     pub(crate) async fn list(
         &self,
         range: &KeyRange,
         filter: &Filter,
         limit: Option<usize>,
         exactly: Option<Revision>,
-    ) -> Option<Listing> {
+    ) -> Result<Option<Listing>, Arc<CorruptObject>> {
         let (moment, revision) = {
             let state = self.state.read();
-            match exactly {
-                Some(at) => (state.at(range, filter.seen(), at)?, at),
-                None => (state.now(filter.seen()), state.revision),
+            let known = match exactly {
+                Some(at) => state.at(range, filter.seen(), at).map(|moment| (moment, at)),
+                None => Some((state.now(filter.seen()), state.revision)),
+            };
+            let Some((moment, revision)) = known else { return Ok(None) };
+            match state.corrupt(range, filter.seen()) {
+                Some(corrupt) => return Err(corrupt.clone()),
+                None => (moment, revision),
             }
         };
         if moment.is_past() && self.has_expired(range, revision).await {
-            return None;
+            return Ok(None);
         }
         let walk = moment.walk(range, filter.seen(), &self.definition);
         let (objects, next, remaining) = self.select(walk, filter, limit).await;
-        Some(Listing { objects, revision, next, remaining })
+        Ok(Some(Listing { objects, revision, next, remaining }))
     }
 
     /// Whether the storage has given a revision up. Clients are told so by every server alike,
@@ -205,13 +213,23 @@ impl Cache {
 
     /// The objects of a range as they are now, not all of which `filter` need let through, and a
     /// place right after them.
-    pub(crate) fn join_with_state(&self, range: &KeyRange, filter: &Filter) -> (Walk, Joined) {
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub(crate) fn join_with_state(
+        &self,
+        range: &KeyRange,
+        filter: &Filter,
+    ) -> Result<(Walk, Joined), Arc<CorruptObject>> {
         let (moment, joined) = {
             let mut state = self.state.write();
+            if let Some(corrupt) = state.corrupt(range, filter.seen()) {
+                return Err(corrupt.clone());
+            }
             let cursor = state.cursor(range, filter.seen());
             (state.now(filter.seen()), Joined { cursor, revision: state.revision })
         };
-        (moment.walk(range, filter.seen(), &self.definition), joined)
+        Ok((moment.walk(range, filter.seen(), &self.definition), joined))
     }
 
     /// The first `limit` objects that `filter` lets through; if any come after them, the last

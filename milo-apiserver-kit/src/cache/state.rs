@@ -1,6 +1,10 @@
 //! The state behind a cache: current objects, recent changes, and who waits for which of them.
 
-use std::{collections::HashMap, ops, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops,
+    sync::Arc,
+};
 
 use milo_core::{
     definition::ResourceDefinition,
@@ -10,7 +14,7 @@ use milo_core::{
 use tokio::sync::watch;
 
 use super::{
-    cached::Shared,
+    cached::{CorruptObject, Shared},
     change::Change,
     filter::Seen,
     history::History,
@@ -33,6 +37,8 @@ pub(super) struct State {
     objects: Objects,
     /// The objects that each tenant sees, of kinds that are seen from where they do not live.
     seen: HashMap<Seen, Objects>,
+    /// What is stored and cannot be read: normally nothing.
+    corrupt: BTreeMap<Key, Arc<CorruptObject>>,
     /// Everything up to here has been applied.
     pub(super) revision: Revision,
     history: History,
@@ -74,6 +80,7 @@ impl State {
     pub(super) fn reset(
         &mut self,
         objects: Vec<Shared>,
+        corrupt: Vec<CorruptObject>,
         revision: Revision,
         definition: &ResourceDefinition,
     ) {
@@ -85,28 +92,39 @@ impl State {
         }
         self.seen = seen.into_iter().map(|(s, all)| (s, Objects::from_sorted(all))).collect();
         self.objects = Objects::from_sorted(objects);
+        let corrupt = corrupt.into_iter().map(|error| (error.key().clone(), Arc::new(error)));
+        self.corrupt = corrupt.collect();
         self.revision = revision;
         self.history.reset(revision);
         self.ranges.clear();
         self.life += 1;
     }
 
-    /// Applies one change.
+    /// Applies one change: what is stored at a key from now on, if anything is.
     pub(super) fn apply(
         &mut self,
         key: &Key,
         revision: Revision,
-        current: Option<Shared>,
+        stored: Result<Option<Shared>, CorruptObject>,
         definition: &ResourceDefinition,
         woken: &mut Woken,
     ) {
+        let unread = self.corrupt.remove(key);
+        let (current, corrupt) = match stored {
+            Ok(current) => (current, None),
+            Err(error) => (None, Some(Arc::new(error))),
+        };
         let previous = match &current {
             Some(object) => self.objects.insert(object.clone()),
             None => self.objects.remove(key),
         };
-        if current.is_none() && previous.is_none() {
-            return;
-        }
+        self.corrupt.extend(corrupt.clone().map(|error| (key.clone(), error)));
+        let change = match (&current, corrupt.or_else(|| unread.clone())) {
+            (None, Some(error)) => Change::corrupted(revision, error, previous.clone()),
+            (None, None) if previous.is_none() => return,
+            (Some(object), _) if unread.is_some() => Change::repaired(revision, object.clone()),
+            _ => Change::new(revision, current.clone(), previous.clone()),
+        };
         let before = previous.iter().flat_map(|object| Seen::of(object, definition));
         let mut seen: Vec<Seen> = before.collect();
         for seen in &seen {
@@ -125,7 +143,7 @@ impl State {
                 }
             }
         }
-        let sequence = self.history.push(Change::new(revision, current, previous));
+        let sequence = self.history.push(change);
         self.ranges.tell(key, seen, sequence, woken);
     }
 
@@ -206,6 +224,17 @@ impl State {
         self.seen.len()
     }
 
+    /// Something in a range that cannot be read. What a tenant sees it is not part of: nobody can
+    /// say whose it is, and it must not keep all others from what is theirs.
+    pub(super) fn corrupt(
+        &self,
+        range: &KeyRange,
+        seen: Option<&Seen>,
+    ) -> Option<&Arc<CorruptObject>> {
+        let mut corrupt = self.corrupt.iter().filter(|_| seen.is_none());
+        corrupt.find(|(key, _)| range.contains(key)).map(|(_, error)| error)
+    }
+
     /// What `seen` sees now.
     pub(super) fn now(&self, seen: Option<&Seen>) -> Moment {
         let objects = match seen {
@@ -230,10 +259,24 @@ impl State {
             return None;
         }
         let past = !since.is_empty();
+        if past && !self.is_readable_since(range, seen, since.clone()) {
+            return None;
+        }
         let changes = since.rev().filter_map(|sequence| self.history.get(sequence));
         let concerned = |change: &&Arc<Change>| change.key().is_some_and(|key| range.contains(key));
         let since = changes.filter(concerned).cloned().collect();
         Some(Moment { since, past, ..self.now(seen) })
+    }
+
+    /// Whether everything in a range can be read now and could be during these changes.
+    fn is_readable_since(
+        &self,
+        range: &KeyRange,
+        seen: Option<&Seen>,
+        mut since: ops::Range<u64>,
+    ) -> bool {
+        let corrupt = |sequence| self.history.get(sequence).is_some_and(|c| c.is_of_corruption());
+        self.corrupt(range, seen).is_none() && !since.any(corrupt)
     }
 }
 

@@ -87,7 +87,7 @@ proptest! {
         for (number, (in_a, name, labels)) in steps.into_iter().enumerate() {
             if number == reset {
                 let all = model.iter().map(|(k, (r, l))| labelled_object(k, *r, *l)).collect();
-                state.reset(all, Revision::new(number as u64), &viewed());
+                state.reset(all, Vec::new(), Revision::new(number as u64), &viewed());
                 for range in ranges() {
                     for (filter, wanted) in filters() {
                         let cursor = state.cursor(&range, filter.seen());
@@ -101,7 +101,7 @@ proptest! {
             let object = labels.map(|labels| labelled_object(&key, revision, labels));
             let mut woken = state.waking();
             let at = Revision::new(revision);
-            state.apply(&key, at, object, &viewed(), &mut woken);
+            state.apply(&key, at, Ok(object), &viewed(), &mut woken);
             state.revision = at;
             woken.tell();
             match labels {

@@ -165,7 +165,8 @@ pub(super) async fn case_43_watch_from_non_zero(lab: &Lab) -> Outcome {
     let updated = lab.pods().set("ns/foo", "note", "new").await?;
     ensure_eq!(events.expect("MODIFIED").await?, updated);
     // The past is told as well as the present.
-    let mut events = lab.newcomer().await?.pods().watch("ns", &query).await?;
+    let newcomer = lab.newcomer().await?;
+    let mut events = newcomer.pods().watch("ns", &query).await?;
     ensure_eq!(events.expect("MODIFIED").await?, updated);
     Ok(())
 }
