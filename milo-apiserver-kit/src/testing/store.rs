@@ -4,7 +4,7 @@
 //! versions, consistent lists, watches and what may happen to them, deletions that race with
 //! updates. Every case has a server of its own, with its watch cache, on a store of its own, and is
 //! named after a case of Kubernetes' suite for its stores (`spec/wire.md` section 9.2); the table of
-//! [lists](https://github.com/milo-os) of its appendix A is data. What needs no server is in
+//! lists of its appendix A is data. What needs no server is in
 //! `milo_core::storage::conformance`. `docs/store-conformance.md` says where each case is.
 //!
 //! A test of each case, by one line:
