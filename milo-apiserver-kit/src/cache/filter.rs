@@ -9,7 +9,10 @@ use milo_core::{
     selector::{FieldOperator, FieldRequirement, LabelOperator, LabelRequirement},
 };
 
-use super::cached::Cached;
+use super::{
+    attribute::{Attribute, Filing},
+    cached::Cached,
+};
 use crate::request::options::Selection;
 
 /// What a client selects, within what can be seen.
@@ -50,6 +53,29 @@ impl Filter {
     /// What can be seen; none when everything can.
     pub(super) fn seen(&self) -> Option<&Seen> {
         self.seen.as_ref()
+    }
+
+    /// What the objects that are meant are filed under, if anything: all that can be seen, and
+    /// what the selection asks of single values. Each holds all that is meant, and maybe more.
+    pub(super) fn filings(&self, definition: &ResourceDefinition) -> Vec<Filing> {
+        let seen = self.seen.iter().filter_map(|seen| {
+            let attribute = Attribute::of_view(definition.view(seen.from)?, definition)?;
+            Some((attribute, seen.tenant.clone()))
+        });
+        let labels = self.selection.labels.requirements().iter().filter_map(|label| {
+            let equals = matches!(label.operator(), LabelOperator::Equals | LabelOperator::In);
+            let [value] = label.values() else { return None };
+            equals.then_some((Attribute::Label(label.key().into()), value.as_str().into()))
+        });
+        let fields = self.selection.fields.requirements().iter().filter_map(|field| {
+            let equals = field.operator() == FieldOperator::Equals;
+            let attribute = Attribute::field(field.path(), definition).filter(|_| equals)?;
+            Some((attribute, field.value().into()))
+        });
+        let all = seen.chain(labels).chain(fields);
+        all.filter(|(_, value)| !value.is_empty())
+            .map(|(attribute, value)| Filing { attribute, value })
+            .collect()
     }
 
     /// What is meant, for whoever finds objects by a selection alone.

@@ -1,5 +1,6 @@
 //! The cache over a storage in memory.
 
+mod indexes;
 mod views;
 
 use std::{
@@ -257,7 +258,7 @@ fn names(objects: Walk) -> Vec<String> {
 #[test]
 fn labels_are_found_among_others() {
     let cache = cache(11);
-    let whole = cache.state.read().now(None).walk(&namespace("ns"), None, &definition());
+    let whole = cache.state.read().now(&namespace("ns"), &[]).walk(&namespace("ns"));
     let objects: Vec<_> = whole.collect();
     let matching = |selector: &str| {
         let filter = labelled(selector);
@@ -321,12 +322,12 @@ fn recent_states_are_known_exactly() {
     let range = namespace("ns");
     let mut state = cache.state.write();
     let revisions = |moment: Moment| {
-        let walk = moment.walk(&range, None, &definition());
+        let walk = moment.walk(&range);
         walk.map(|object| object.revision()).collect::<Vec<_>>()
     };
     let mut expected = Vec::new();
     for step in 0..40_u64 {
-        expected.push((state.revision, revisions(state.now(None))));
+        expected.push((state.revision, revisions(state.now(&range, &[]))));
         let name = format!("o{:05}", step * 7 % 30);
         let revision = 301 + step;
         let current = (step % 3 > 0).then(|| object(&name, revision, 0));
@@ -334,10 +335,10 @@ fn recent_states_are_known_exactly() {
         state.revision = Revision::new(revision);
     }
     for (at, objects) in expected {
-        assert_eq!(revisions(state.at(&range, None, at).unwrap()), objects);
+        assert_eq!(revisions(state.at(&range, &[], at).unwrap()), objects);
     }
     for unknown in [341, u64::MAX] {
-        assert!(state.at(&range, None, Revision::new(unknown)).is_none());
+        assert!(state.at(&range, &[], Revision::new(unknown)).is_none());
     }
 }
 

@@ -39,6 +39,9 @@ mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod publish;
+#[cfg(any(feature = "etcd", feature = "postgres"))]
+mod relay;
+mod replay;
 mod retention;
 mod watch;
 
