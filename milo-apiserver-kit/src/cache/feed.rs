@@ -8,7 +8,7 @@ use std::{
 use milo_core::storage::{Event, ListOptions, Revision, Watch, WatchBatch, WatchError};
 use tokio::time::Instant;
 
-use super::{Cache, CorruptObject, FeedError, Progress, cached::Cached};
+use super::{Cache, CorruptObject, FeedError, Progress, SILENCE, cached::Cached};
 
 /// How many records are read at once while a cache is filled.
 const PAGE: usize = 10_000;
@@ -88,8 +88,8 @@ impl Cache {
 
     /// Goes on where we were; as an error, why that is not known any more. A storage that is away
     /// is waited for.
-    async fn resume(&self) -> Result<Watch, WatchError> {
-        let mut retry = FIRST_RETRY;
+    async fn resume(&self, retry: &mut Retry) -> Result<Watch, WatchError> {
+        retry.wait().await;
         loop {
             let revision = self.state.read().revision;
             match self.storage.watch(&self.range, revision).await {
@@ -105,8 +105,7 @@ impl Cache {
                 }
                 Err(error) => return Err(error),
             }
-            tokio::time::sleep(retry).await;
-            retry = (retry * 2).min(LAST_RETRY);
+            retry.wait().await;
         }
     }
 
@@ -125,54 +124,79 @@ impl Cache {
     }
 }
 
+/// How long to wait before something that failed is tried again: not at all at first, then longer
+/// each time, until something came of it.
+#[derive(Debug, Default)]
+struct Retry(Duration);
+
+impl Retry {
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).clamp(FIRST_RETRY, LAST_RETRY);
+    }
+
+    fn succeeded(&mut self) {
+        self.0 = Duration::ZERO;
+    }
+}
+
 async fn run(cache: Weak<Cache>) {
-    let mut retry = FIRST_RETRY;
+    let mut retry = Retry::default();
     loop {
+        retry.wait().await;
         let Some(strong) = cache.upgrade() else { return };
         let resource = strong.definition.group_resource().clone();
         match strong.rebuild().await {
             Ok(watch) => {
-                retry = FIRST_RETRY;
                 drop(strong);
-                match follow(&cache, watch).await {
+                match follow(&cache, watch, &mut retry).await {
                     None => return,
                     Some(error) => tracing::warn!(%resource, %error, "watch cache starts again"),
                 }
             }
             Err(error) => {
                 strong.lose();
-                drop(strong);
                 tracing::error!(%resource, %error, "watch cache cannot be filled; trying again");
-                tokio::time::sleep(retry).await;
-                retry = (retry * 2).min(LAST_RETRY);
             }
         }
     }
 }
 
 /// Applies what the watch tells until it ends; none when the cache is gone.
-async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
+async fn follow(cache: &Weak<Cache>, mut watch: Watch, retry: &mut Retry) -> Option<FeedError> {
     let mut tidy = tokio::time::interval(TIDY);
     // What was asked for before went to another watch.
     watch.request_progress();
+    // Since when the watch owes an answer.
+    let mut asked: Option<Instant> = None;
     loop {
         let strong = cache.upgrade()?;
         let next = tokio::select! {
             next = watch.next() => next,
             () = strong.wanted.notified() => {
                 watch.request_progress();
+                asked.get_or_insert_with(Instant::now);
                 continue;
+            }
+            () = silence(asked) => {
+                let resource = strong.definition.group_resource();
+                tracing::warn!(%resource, "the storage's watch tells nothing; it is begun anew");
+                Some(Err(WatchError::Lagged))
             }
             _ = tidy.tick() => {
                 strong.state.write().tidy();
                 continue;
             }
         };
+        asked = None;
         match next {
-            Some(Ok(batch)) => strong.apply(batch),
+            Some(Ok(batch)) => {
+                retry.succeeded();
+                strong.apply(batch);
+            }
             // Cut off, or the connection is gone.
             Some(Err(WatchError::Lagged | WatchError::Unavailable(_))) => {
-                match strong.resume().await {
+                match strong.resume(retry).await {
                     Ok(resumed) => watch = resumed,
                     Err(error) => return Some(error.into()),
                 }
@@ -180,5 +204,13 @@ async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
             Some(Err(error)) => return Some(error.into()),
             None => return Some(FeedError::Ended),
         }
+    }
+}
+
+/// Waits until a watch that was asked should have answered.
+async fn silence(asked: Option<Instant>) {
+    match asked {
+        Some(asked) => tokio::time::sleep_until(asked + SILENCE).await,
+        None => std::future::pending().await,
     }
 }

@@ -46,6 +46,9 @@ use state::State;
 
 /// How long a read waits for the cache to catch up, as upstream.
 const CATCH_UP: Duration = Duration::from_secs(3);
+/// How long the storage's watch may tell nothing after it was asked to. Then it is begun anew: a
+/// connection that was cut without a word tells nothing for ever.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How long a read waits before it has the storage asked again, whose answer may be lost with the
 /// watch that it was to come through.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -118,8 +121,10 @@ impl Cache {
     pub(crate) async fn reach(&self, freshness: Freshness) -> Result<(), StatusError> {
         match freshness {
             Freshness::MostRecent => {
-                let revision = self.storage.revision().await.map_err(|e| errors::read(&e))?;
-                self.wait_for(revision).await
+                // Whoever does not say in this time how far it is will not tell what is there.
+                let revision = tokio::time::timeout(CATCH_UP, self.storage.revision()).await;
+                let revision = revision.map_err(|_| errors::silent())?;
+                self.wait_for(revision.map_err(|error| errors::read(&error))?).await
             }
             Freshness::NotOlderThan(revision) | Freshness::Exact(revision) => {
                 self.wait_for(revision).await

@@ -27,6 +27,8 @@ pub enum Watches {
     Stall,
     /// They end, and none can be had.
     Away,
+    /// They end, and so do new ones as soon as they have begun.
+    Break,
 }
 
 /// What becomes of calls: reads, commits and the beginning of a watch.
@@ -47,12 +49,15 @@ pub enum Calls {
 pub struct FaultyStorage {
     engine: Arc<dyn Storage>,
     watches: watch::Sender<Watches>,
+    /// How often all running watches have been hushed.
+    hushed: watch::Sender<usize>,
     calls: watch::Sender<Calls>,
     /// The kinds whose caches have yet to find that where they were is no longer known.
     forgets: Mutex<Vec<Bytes>>,
     /// The kinds whose caches have watched.
     kinds: Mutex<Vec<Bytes>>,
     lists: AtomicUsize,
+    begun: AtomicUsize,
 }
 
 impl FaultyStorage {
@@ -61,10 +66,12 @@ impl FaultyStorage {
         Self {
             engine,
             watches: watch::Sender::default(),
+            hushed: watch::Sender::default(),
             calls: watch::Sender::default(),
             forgets: Mutex::default(),
             kinds: Mutex::default(),
             lists: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
         }
     }
 
@@ -77,6 +84,12 @@ impl FaultyStorage {
     /// Says what becomes of watches from now on, those that are running included.
     pub fn watches(&self, are: Watches) {
         self.watches.send_replace(are);
+    }
+
+    /// Has the watches that are running tell nothing any more, as those on a connection that was cut
+    /// without a word. New ones flow.
+    pub fn hush(&self) {
+        self.hushed.send_modify(|times| *times += 1);
     }
 
     /// Says what becomes of calls from now on, those that hang included.
@@ -96,6 +109,12 @@ impl FaultyStorage {
     #[must_use]
     pub fn lists(&self) -> usize {
         self.lists.load(Ordering::SeqCst)
+    }
+
+    /// How many watches have been asked of the engine so far.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
     }
 
     /// Lets a call through; not when calls fail.
@@ -153,10 +172,11 @@ async fn pass_on(
     to: WatchSender,
     mut requests: mpsc::UnboundedReceiver<()>,
     mut watches: watch::Receiver<Watches>,
+    mut hushed: watch::Receiver<usize>,
 ) {
     loop {
         let now = *watches.borrow_and_update();
-        if now == Watches::Away {
+        if matches!(now, Watches::Away | Watches::Break) {
             let _ = to.send(Err(Away.into())).await;
             return;
         }
@@ -167,6 +187,10 @@ async fn pass_on(
                     return;
                 }
                 continue;
+            }
+            _ = hushed.changed() => {
+                to.closed().await;
+                return;
             }
             told = inner.next(), if now == Watches::Flow => told,
             Some(()) = requests.recv() => {
@@ -201,6 +225,7 @@ impl Storage for FaultyStorage {
     }
 
     async fn watch(&self, range: &KeyRange, after: Revision) -> Result<Watch, WatchError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         self.pass().await?;
         if *self.watches.borrow() == Watches::Away {
             return Err(Away.into());
@@ -211,7 +236,8 @@ impl Storage for FaultyStorage {
         let inner = self.engine.watch(range, after).await?;
         let (to, receiver) = mpsc::channel(8);
         let (request, requests) = mpsc::unbounded_channel();
-        tokio::spawn(pass_on(inner, to, requests, self.watches.subscribe()));
+        let (watches, hushed) = (self.watches.subscribe(), self.hushed.subscribe());
+        tokio::spawn(pass_on(inner, to, requests, watches, hushed));
         Ok(Watch::new(receiver, move || {
             // A watch that has ended is asked in vain.
             let _ = request.send(());

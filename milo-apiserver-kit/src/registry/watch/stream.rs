@@ -22,6 +22,8 @@ use crate::{
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 /// The last bookmark comes so long before the end.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
+/// How long the storage may tell nothing of the past.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How much is sent at once: several of these may wait for a slow client.
 const BLOCK: usize = 32 * 1024;
 /// How many objects are looked at before other tasks get their turn.
@@ -264,6 +266,8 @@ impl WatchStream {
         let batch = tokio::select! {
             // When the history ends, the client resumes from where it is.
             batch = history.next() => batch?,
+            // It was asked how far it is, so it has something to tell.
+            () = tokio::time::sleep(SILENCE) => return None,
             () = tokio::time::sleep_until(self.ends) => return None,
             () = &mut self.stop => return None,
         };
