@@ -27,6 +27,8 @@ use bytes::Bytes;
 use crate::key::{Key, KeyRange};
 
 mod chunks;
+#[cfg(feature = "testing")]
+pub mod conformance;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod engine;

@@ -66,7 +66,7 @@ impl<'a> Planner<'a> {
     pub(super) fn add(&mut self, transaction: Transaction) -> Result<Revision, CommitError> {
         let (preconditions, operations) = transaction.into_parts();
         self.check(preconditions)?;
-        if operations.is_empty() {
+        if !operations.iter().any(|operation| self.changes(operation)) {
             return Ok(self.plan.revision);
         }
         self.plan.revision = self.plan.revision.next();
@@ -99,6 +99,14 @@ impl<'a> Planner<'a> {
         match self.changed.get(key) {
             Some(changed) => changed.as_ref(),
             None => self.index.get(key),
+        }
+    }
+
+    /// Removing nothing is no change. Writing the same value again is one.
+    fn changes(&self, operation: &Operation) -> bool {
+        match operation {
+            Operation::Put(..) => true,
+            Operation::Delete(key) => self.current(key).is_some(),
         }
     }
 
