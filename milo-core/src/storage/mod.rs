@@ -58,7 +58,7 @@ pub use etcd::{Etcd, EtcdBuilder, EtcdConnectError, EtcdProgress};
 pub use location::{OpenLocationError, ParseLocationError, StorageLocation};
 pub use memory::Memory;
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresConnectError, Postgres, PostgresBuilder};
+pub use postgres::{Postgres, PostgresBuilder, PostgresConnectError};
 pub use watch::{Watch, WatchBatch, WatchSender};
 
 /// The largest value that every engine takes, in bytes: 2 MiB leaves room above the 1.5 MiB that

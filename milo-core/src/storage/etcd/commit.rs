@@ -14,9 +14,7 @@ use super::{
 };
 use crate::{
     key::Key,
-    storage::{
-        Cause, CommitError, Operation, Precondition, Record, Revision, Transaction, plan,
-    },
+    storage::{Cause, CommitError, Operation, Precondition, Record, Revision, Transaction, plan},
 };
 
 /// The bytes of a request that etcd takes when nobody says otherwise (`--max-request-bytes`).

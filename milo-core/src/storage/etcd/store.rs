@@ -172,10 +172,12 @@ impl Store {
     /// Why the state at `requested` cannot be read.
     async fn explain(&self, error: CallError, requested: Revision) -> ReadError {
         let found = match error.verdict {
-            Verdict::Compacted => self.compacted(requested).await.map(|compacted| match compacted {
-                Some(compacted) => ReadError::Expired { requested, compacted },
-                None => unavailable(error),
-            }),
+            Verdict::Compacted => {
+                self.compacted(requested).await.map(|compacted| match compacted {
+                    Some(compacted) => ReadError::Expired { requested, compacted },
+                    None => unavailable(error),
+                })
+            }
             Verdict::Future => {
                 self.revision().await.map(|current| ReadError::Future { requested, current })
             }

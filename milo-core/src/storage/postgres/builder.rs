@@ -129,6 +129,12 @@ impl PostgresBuilder {
         tasks.spawn(Feed::new(following, Arc::clone(&relay), Arc::clone(&news)).run());
         tasks.spawn(feed::listen(target, news, sender));
         feed::followed(&relay, self.patience.operation).await;
-        Ok(Postgres { read: Read::new(Arc::clone(&readers)), readers, relay, intents, _tasks: tasks })
+        Ok(Postgres {
+            read: Read::new(Arc::clone(&readers)),
+            readers,
+            relay,
+            intents,
+            _tasks: tasks,
+        })
     }
 }

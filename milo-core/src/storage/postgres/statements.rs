@@ -55,11 +55,8 @@ pub(super) const WRITE: &str = "WITH logged AS (
      SELECT pg_notify($12, $13)";
 
 /// The newest revision, and the mark of the batch that made revision `$1`.
-pub(super) const OUTCOME: &str = concat!(
-    "SELECT ",
-    newest!(),
-    ", (SELECT batch FROM log WHERE revision = $1 AND index = 0)"
-);
+pub(super) const OUTCOME: &str =
+    concat!("SELECT ", newest!(), ", (SELECT batch FROM log WHERE revision = $1 AND index = 0)");
 
 /// The newest revision.
 pub(super) const REVISION: &str = concat!("SELECT ", newest!());
