@@ -2,6 +2,8 @@
 
 use std::{io, path::Path, time::Duration};
 
+#[cfg(feature = "postgres")]
+use super::database;
 use super::{
     Head, Observer, Summary,
     commit::Target,
@@ -98,8 +100,8 @@ pub struct Restored {
 /// snapshot was taken. All below is forgotten history: reads and watches from there are told that
 /// it has expired, and clients list again.
 ///
-/// The embedded engine also keeps the revision of every object. In the others each object gets a
-/// new one, in the order of their last changes; objects that were written by one commit are
+/// The embedded engine and PostgreSQL also keep the revision of every object. In etcd each object
+/// gets a new one, in the order of their last changes; objects that were written by one commit are
 /// written by one commit again, if they are a hundred at most.
 ///
 /// # Errors
@@ -129,6 +131,10 @@ pub(super) async fn bring(
     if let Some(directory) = target.directory() {
         return import(source, directory.to_owned(), target.clone(), observer).await;
     }
+    #[cfg(feature = "postgres")]
+    if let Some(url) = target.postgres() {
+        return database::fill(source, url, target, observer).await;
+    }
     let storage = target.connect().await?;
     let filling = Target { storage: &*storage, location: target };
     filling.empty(restart).await?;
@@ -140,7 +146,7 @@ pub(super) async fn bring(
 }
 
 /// The first revision that the old store can not have given out.
-fn beyond(snapshot: &Summary) -> Revision {
+pub(super) fn beyond(snapshot: &Summary) -> Revision {
     let since = jiff::Timestamp::now().duration_since(snapshot.taken);
     let since = Duration::try_from(since).unwrap_or_default().as_secs();
     let gap = GAP.saturating_add(since.saturating_mul(REVISIONS_PER_SECOND));
