@@ -149,6 +149,15 @@ impl StorageLocation {
         }
     }
 
+    /// The address, if it is that of etcd.
+    #[cfg(all(feature = "etcd", feature = "snapshot"))]
+    pub(super) fn etcd(&self) -> Option<&str> {
+        match &self.place {
+            Place::Etcd(address) => Some(address),
+            Place::Embedded(_) | Place::Memory | Place::Postgres(_) => None,
+        }
+    }
+
     /// Whether nothing is kept when the program ends.
     #[must_use]
     pub fn is_memory(&self) -> bool {

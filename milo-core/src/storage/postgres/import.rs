@@ -13,7 +13,7 @@ use super::{
     schema, statements,
     target::Target,
 };
-use crate::storage::{Record, Revision};
+use crate::storage::{Cause, Record, Revision};
 
 /// Records that are sent together, at most.
 const BATCH: usize = 2000;
@@ -28,12 +28,12 @@ pub(in crate::storage) enum ImportError {
     #[error("it holds {objects} objects, {first} among them")]
     NotEmpty { objects: u64, first: String },
     #[error("{0}")]
-    Write(#[source] Failure),
+    Write(#[source] Cause),
 }
 
 impl From<tokio_postgres::Error> for ImportError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Write(error.into())
+        Self::Write(Failure::from(error).into())
     }
 }
 

@@ -41,7 +41,7 @@ fn failed(error: ImportError, target: &StorageLocation) -> RestoreError {
         ImportError::NotEmpty { objects, first } => {
             RestoreError::NotEmpty { target: target.clone(), objects, example: first }
         }
-        other => RestoreError::Write { target: target.clone(), cause: other.into() },
+        ImportError::Write(cause) => RestoreError::Write { target: target.clone(), cause },
     }
 }
 
