@@ -36,6 +36,7 @@ mod engine;
 mod etcd;
 mod history;
 mod index;
+mod location;
 mod memory;
 mod plan;
 #[cfg(feature = "postgres")]
@@ -45,11 +46,19 @@ mod publish;
 mod relay;
 mod replay;
 mod retention;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
+mod unfinished;
 mod watch;
 
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedBuilder, OpenError};
+#[cfg(feature = "etcd")]
+pub use etcd::{Etcd, EtcdBuilder, EtcdConnectError, EtcdProgress};
+pub use location::{OpenLocationError, ParseLocationError, StorageLocation};
 pub use memory::Memory;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresConnectError, Postgres, PostgresBuilder};
 pub use watch::{Watch, WatchBatch, WatchSender};
 
 /// The largest value that every engine takes, in bytes: 2 MiB leaves room above the 1.5 MiB that
@@ -346,6 +355,14 @@ pub enum CommitError {
     TooLarge {
         /// Its size.
         bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The transaction has more operations, or preconditions, than the engine takes at once.
+    #[error("a transaction of {operations} operations is larger than the limit of {limit}")]
+    TooManyOperations {
+        /// How many it has.
+        operations: usize,
         /// The limit.
         limit: usize,
     },
