@@ -52,6 +52,10 @@ macro_rules! on {
 }
 
 on!(memory, crate::engines::InMemory);
+#[cfg(feature = "postgres")]
+on!(postgres, crate::engines::OnPostgres);
+#[cfg(feature = "etcd")]
+on!(etcd, crate::engines::OnEtcd);
 
 /// Runs a case on one store that two servers have open.
 async fn with_replicas<H: Harness>(harness: H, case: impl AsyncFnOnce(Replicas)) {

@@ -9,3 +9,13 @@ mod memory {
 mod embedded {
     milo_apiserver_kit::store_suite!(crate::engines::OnDisk);
 }
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    milo_apiserver_kit::store_suite!(crate::engines::OnPostgres);
+}
+
+#[cfg(feature = "etcd")]
+mod etcd {
+    milo_apiserver_kit::store_suite!(crate::engines::OnEtcd);
+}

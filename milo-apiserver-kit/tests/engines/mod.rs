@@ -1,13 +1,13 @@
 //! Stores of every engine that is built in.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use milo_core::storage::{
     Cause, Embedded, Memory, Storage,
-    conformance::{Capabilities, Harness},
+    conformance::{Capabilities, Harness, Skip},
 };
 use tempfile::TempDir;
 
@@ -48,5 +48,59 @@ impl Harness for OnDisk {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::default().dense()
+    }
+}
+
+/// The server on which each store has a database of its own. It ends with the process.
+#[cfg(feature = "postgres")]
+static POSTGRES: std::sync::LazyLock<Option<milo_core::testing::PostgresServer>> =
+    std::sync::LazyLock::new(|| {
+        milo_core::testing::PostgresServer::builder().fast().start().expect("PostgreSQL starts")
+    });
+
+/// Each store is a database.
+#[cfg(feature = "postgres")]
+pub(crate) struct OnPostgres;
+
+#[cfg(feature = "postgres")]
+#[async_trait]
+impl Harness for OnPostgres {
+    type Store = String;
+
+    async fn create(&self) -> Result<String, Cause> {
+        // Where it is not installed, whoever starts it has said so.
+        let server = POSTGRES.as_ref().ok_or(Skip::new("postgres not found"))?;
+        Ok(server.create_database()?)
+    }
+
+    async fn open(&self, url: &String) -> Result<Arc<dyn Storage>, Cause> {
+        Ok(Arc::new(milo_core::storage::Postgres::connect(url).await?))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().replicas()
+    }
+}
+
+/// Each store is an etcd: what one compacts is compacted for all that use it.
+#[cfg(feature = "etcd")]
+pub(crate) struct OnEtcd;
+
+#[cfg(feature = "etcd")]
+#[async_trait]
+impl Harness for OnEtcd {
+    type Store = milo_core::testing::EtcdServer;
+
+    async fn create(&self) -> Result<Self::Store, Cause> {
+        let server = milo_core::testing::EtcdServer::start()?;
+        server.ok_or_else(|| Skip::new("etcd not found").into())
+    }
+
+    async fn open(&self, server: &Self::Store) -> Result<Arc<dyn Storage>, Cause> {
+        Ok(Arc::new(milo_core::storage::Etcd::connect(server.url("store")).await?))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().replicas()
     }
 }
