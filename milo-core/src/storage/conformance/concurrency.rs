@@ -208,6 +208,7 @@ pub(super) async fn readers_never_go_back(lab: Lab) -> Outcome {
     let writer = tokio::spawn(async move {
         for number in 1..300 {
             writing.commit(put(&key, &number.to_string())).await?;
+            tokio::task::yield_now().await;
         }
         Outcome::Ok(())
     });

@@ -193,8 +193,9 @@ impl Worker {
         } else if self.random.percent(60) {
             transaction.add_precondition(self.condition(keys[0].clone()).await?);
         }
-        if self.random.percent(20) {
-            transaction.add_precondition(Precondition::Exists(self.key()));
+        if self.random.percent(30) {
+            let other = self.key();
+            transaction.add_precondition(self.condition(other).await?);
         }
         for (index, key) in keys.into_iter().enumerate() {
             transaction.add_operation(if self.random.percent(70) {
@@ -207,11 +208,16 @@ impl Worker {
         Ok(transaction)
     }
 
+    /// Mostly one that held a moment ago.
     async fn condition(&mut self, key: Key) -> Result<Precondition, Failure> {
-        Ok(match self.storage.get(key.clone()).await? {
-            Some(record) if self.random.percent(80) => unchanged(&record),
-            None if self.random.percent(80) => Precondition::Absent(key),
-            _ => Precondition::Exists(key),
+        let found = self.storage.get(key.clone()).await?;
+        tokio::task::yield_now().await;
+        Ok(match (self.random.below(10), found) {
+            (0, _) => Precondition::Exists(key),
+            (1, _) => Precondition::Absent(key),
+            (2, _) => Precondition::RevisionIs(key, self.moment()),
+            (_, Some(record)) => unchanged(&record),
+            (_, None) => Precondition::Absent(key),
         })
     }
 
