@@ -1,6 +1,8 @@
 //! The tree of Kubernetes' `RunTestList`, read at every moment of its history: what its 86 cases
 //! ask of the storage below tokens and selectors.
 
+use bytes::Bytes;
+
 use super::{
     failure::{Failure, Outcome},
     lab::Lab,
@@ -139,13 +141,20 @@ pub(super) async fn pages_of_a_tree_go_on_at_every_moment(lab: Lab) -> Outcome {
             }
             ensure_eq!(read, expected, "in pages of {limit} at {moment}");
         }
-        // A start between two keys, and one that has been removed.
-        for start in [key("second", "barzzz"), key("second", "baz")] {
-            let Some(rest) = range.starting_at(start.to_bytes()) else { continue };
+        // Behind a key, between two keys, and at one that has been removed; then and now.
+        let behind = |key: Key| [key.as_bytes(), b"\0"].concat().into();
+        let starts: [Bytes; 4] = [
+            behind(key("first", "bar")),
+            behind(key("second", "foo")),
+            key("second", "barzzz").to_bytes(),
+            key("second", "baz").to_bytes(),
+        ];
+        for start in starts {
+            let Some(rest) = range.starting_at(start.clone()) else { continue };
             for at in [all().at(moment), all()] {
                 let step = if at.at.is_some() { step } else { NEWEST };
                 let page = storage.list(&rest, at).await?;
-                ensure_eq!(page.records, tree.records(step, &rest), "from {start} at {at:?}");
+                ensure_eq!(page.records, tree.records(step, &rest), "from {start:?} at {at:?}");
             }
         }
     }
