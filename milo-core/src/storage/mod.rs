@@ -47,6 +47,7 @@ mod engine;
 mod etcd;
 mod history;
 mod index;
+mod location;
 mod memory;
 mod plan;
 #[cfg(feature = "postgres")]
@@ -56,11 +57,19 @@ mod publish;
 mod relay;
 mod replay;
 mod retention;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
+mod unfinished;
 mod watch;
 
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedBuilder, OpenError};
+#[cfg(feature = "etcd")]
+pub use etcd::{Etcd, EtcdBuilder, EtcdConnectError, EtcdProgress};
+pub use location::{OpenLocationError, ParseLocationError, StorageLocation};
 pub use memory::Memory;
+#[cfg(feature = "postgres")]
+pub use postgres::{Postgres, PostgresBuilder, PostgresConnectError};
 pub use watch::{Watch, WatchBatch, WatchSender};
 
 /// The largest value that an engine may take, in bytes. Each engine has its own limit up to this
@@ -360,6 +369,14 @@ pub enum CommitError {
     TooLarge {
         /// Its size.
         bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The transaction has more operations, or preconditions, than the engine takes at once.
+    #[error("a transaction of {operations} operations is larger than the limit of {limit}")]
+    TooManyOperations {
+        /// How many it has.
+        operations: usize,
         /// The limit.
         limit: usize,
     },

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use super::{
     failure::Outcome,
     lab::Lab,
-    random::{self, Random},
+    random::{Random, seeded},
     vocabulary::*,
 };
 use crate::storage::Transaction;
@@ -26,7 +26,10 @@ pub(super) async fn dropped_commits_do_no_harm(lab: Lab) -> Outcome {
 
 /// Commits that are dropped at any moment happen whole or not at all.
 pub(super) async fn aborted_commits_are_all_or_nothing(lab: Lab) -> Outcome {
-    let mut random = Random::new(random::seed());
+    seeded(|random| abort(lab, random)).await
+}
+
+async fn abort(lab: Lab, mut random: Random) -> Outcome {
     let start = lab.storage().revision().await?;
     let mut tasks = JoinSet::new();
     for number in 0..100_u32 {

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::{
     failure::{Failure, Outcome},
     lab::Lab,
-    random::{self, Random},
+    random::{Random, seeded},
     vocabulary::*,
 };
 use crate::{
@@ -119,12 +119,16 @@ pub(super) async fn one_of_many_wins(lab: Lab) -> Outcome {
 /// Amounts move between accounts in transactions. No list, of now or of the past, and no watch
 /// ever sees another sum.
 pub(super) async fn transactions_keep_the_sum(lab: Lab) -> Outcome {
-    const ACCOUNTS: u64 = 6;
-    const SUM: u64 = ACCOUNTS * 100;
+    seeded(|random| transfer_and_read(lab, random)).await
+}
+
+const ACCOUNTS: u64 = 6;
+const SUM: u64 = ACCOUNTS * 100;
+
+async fn transfer_and_read(lab: Lab, mut random: Random) -> Outcome {
     let accounts: Vec<Key> = (0..ACCOUNTS).map(|n| key("accounts", &n.to_string())).collect();
     let open = accounts.iter().fold(Transaction::new(), |t, k| t.put(k.clone(), bytes("100")));
     let start = lab.storage().commit(open).await?;
-    let mut random = Random::new(random::seed());
     let mut writers = JoinSet::new();
     for _ in 0..4 {
         let (storage, mut random, accounts) =

@@ -11,7 +11,7 @@ use super::{
     checker::{Log, RecordedWatch, Recorder, verify},
     failure::{Failure, Outcome},
     lab::Lab,
-    random::{self, Random},
+    random::{Random, seeded},
     vocabulary::*,
 };
 use crate::{
@@ -41,12 +41,10 @@ pub(super) async fn random_histories_of_replicas_are_linearizable(lab: Lab) -> O
 }
 
 async fn work(handles: &[Arc<dyn Storage>], compacting: bool) -> Outcome {
-    let seed = random::seed();
-    let result = record(handles, compacting, &mut Random::new(seed)).await;
-    result.map_err(|failure| failure.again(&random::again(seed)))
+    seeded(|random| record(handles, compacting, random)).await
 }
 
-async fn record(handles: &[Arc<dyn Storage>], compacting: bool, random: &mut Random) -> Outcome {
+async fn record(handles: &[Arc<dyn Storage>], compacting: bool, mut random: Random) -> Outcome {
     let log = Arc::new(Log::default());
     let recorder =
         |storage: &Arc<dyn Storage>| Recorder::new(Arc::clone(storage), Arc::clone(&log));

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{
     failure::{Failure, Outcome},
     lab::Lab,
-    random::{self, Random},
+    random::{Random, seeded},
     vocabulary::*,
 };
 use crate::{
@@ -53,14 +53,15 @@ fn is_over(numbers: &Numbers) -> bool {
 }
 
 pub(super) async fn lists_race_compaction(lab: Lab) -> Outcome {
-    let (numbers, mut random) = (Numbers::default(), Random::new(random::seed()));
-    let mut tasks = JoinSet::new();
-    tasks.spawn(write(lab.storage().clone(), Arc::clone(&numbers)));
-    for _ in 0..3 {
-        tasks.spawn(list(lab.storage().clone(), Arc::clone(&numbers), random.fork()));
-    }
-    join(tasks).await?;
-    Ok(())
+    seeded(|mut random| async move {
+        let (numbers, mut tasks) = (Numbers::default(), JoinSet::new());
+        tasks.spawn(write(lab.storage().clone(), Arc::clone(&numbers)));
+        for _ in 0..3 {
+            tasks.spawn(list(lab.storage().clone(), Arc::clone(&numbers), random.fork()));
+        }
+        join(tasks).await.map(drop)
+    })
+    .await
 }
 
 async fn list(storage: Arc<dyn Storage>, numbers: Numbers, mut random: Random) -> Outcome {
@@ -83,14 +84,15 @@ async fn list(storage: Arc<dyn Storage>, numbers: Numbers, mut random: Random) -
 }
 
 pub(super) async fn watches_race_compaction(lab: Lab) -> Outcome {
-    let (numbers, mut random) = (Numbers::default(), Random::new(random::seed()));
-    let mut tasks = JoinSet::new();
-    tasks.spawn(write(lab.storage().clone(), Arc::clone(&numbers)));
-    for _ in 0..3 {
-        tasks.spawn(watch(lab.storage().clone(), Arc::clone(&numbers), random.fork()));
-    }
-    join(tasks).await?;
-    Ok(())
+    seeded(|mut random| async move {
+        let (numbers, mut tasks) = (Numbers::default(), JoinSet::new());
+        tasks.spawn(write(lab.storage().clone(), Arc::clone(&numbers)));
+        for _ in 0..3 {
+            tasks.spawn(watch(lab.storage().clone(), Arc::clone(&numbers), random.fork()));
+        }
+        join(tasks).await.map(drop)
+    })
+    .await
 }
 
 async fn watch(storage: Arc<dyn Storage>, numbers: Numbers, mut random: Random) -> Outcome {

@@ -5,18 +5,18 @@ use std::{
     hash::{BuildHasher, Hasher},
 };
 
+use super::failure::Outcome;
+
 /// The variable that says which seed to use.
 const SEED: &str = "MILO_STORAGE_SEED";
 
-/// The seed for this run: what the environment says, or another one each time.
-pub(super) fn seed() -> u64 {
+/// Does random work. Its seed is what the environment says, or another one each time, and is told
+/// when the work fails.
+pub(super) async fn seeded<O: Future<Output = Outcome>>(work: impl FnOnce(Random) -> O) -> Outcome {
     let said = std::env::var(SEED).ok().and_then(|text| text.parse().ok());
-    said.unwrap_or_else(|| RandomState::new().build_hasher().finish())
-}
-
-/// How to run a case again with this seed.
-pub(super) fn again(seed: u64) -> String {
-    format!("with {SEED}={seed}")
+    let seed = said.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let outcome = work(Random(seed)).await;
+    outcome.map_err(|failure| failure.again(&format!("with {SEED}={seed}")))
 }
 
 /// The generator SplitMix64 (Steele, Lea and Flood, 2014): small, and good enough for tests.
@@ -24,10 +24,6 @@ pub(super) fn again(seed: u64) -> String {
 pub(super) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// Another generator, for another task.
     pub(super) fn fork(&mut self) -> Self {
         Self(self.next())

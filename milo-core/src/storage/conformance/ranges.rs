@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     failure::{Failure, Outcome},
     lab::Lab,
-    random::{self, Random},
+    random::seeded,
     vocabulary::*,
 };
 use crate::{
@@ -104,18 +104,17 @@ pub(super) async fn keys_may_be_any_bytes(lab: Lab) -> Outcome {
 }
 
 pub(super) async fn keys_may_be_long_and_random(lab: Lab) -> Outcome {
-    let seed = random::seed();
-    let mut random = Random::new(seed);
-    let mut keys = BTreeSet::new();
-    for length in [1, 2, 3, 17, 63, 64, 65, 253, 255, 256, 257, 511, 700, 1023, 1024] {
-        for _ in 0..4 {
-            let bytes = |random: &mut Random| random.below(0xff) as u8;
-            let key: Vec<u8> = (0..length).map(|_| bytes(&mut random)).collect();
-            keys.insert(Key::from_storage(key.into()));
+    seeded(|mut random| async move {
+        let mut keys = BTreeSet::new();
+        for length in [1, 2, 3, 17, 63, 64, 65, 253, 255, 256, 257, 511, 700, 1023, 1024] {
+            for _ in 0..4 {
+                let key: Vec<u8> = (0..length).map(|_| random.below(0xff) as u8).collect();
+                keys.insert(Key::from_storage(key.into()));
+            }
         }
-    }
-    let result = check_with_parts(&**lab.storage(), keys).await;
-    result.map_err(|failure| failure.again(&random::again(seed)))
+        check_with_parts(&**lab.storage(), keys).await
+    })
+    .await
 }
 
 /// Also with the ranges that hold one key, and those that begin at one.

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::{
     failure::{Failure, Outcome},
     lab::Lab,
-    random::{self, Random},
+    random::{Random, seeded},
     vocabulary::*,
 };
 use crate::{
@@ -43,24 +43,23 @@ pub(super) async fn watches_from_every_revision(lab: Lab) -> Outcome {
 }
 
 pub(super) async fn reconnects_lose_and_repeat_nothing(lab: Lab) -> Outcome {
-    reconnect(&[lab.storage().clone()]).await
+    seeded(|random| reconnect(vec![lab.storage().clone()], random)).await
 }
 
 pub(super) async fn reconnects_to_replicas_lose_and_repeat_nothing(lab: Lab) -> Outcome {
-    reconnect(&[lab.storage().clone(), lab.replica().await?]).await
+    let handles = vec![lab.storage().clone(), lab.replica().await?];
+    seeded(|random| reconnect(handles, random)).await
 }
 
 /// Readers go away after a few batches, with some unread, and go on with another handle while
 /// there are writes through all of them.
-async fn reconnect(handles: &[Arc<dyn Storage>]) -> Outcome {
+async fn reconnect(handles: Vec<Arc<dyn Storage>>, mut random: Random) -> Outcome {
     const WRITERS: usize = 4;
     const COMMITS: usize = 100;
-    let seed = random::seed();
-    let mut random = Random::new(seed);
     let start = handles[0].revision().await?;
     let mut readers = JoinSet::new();
     for reader in 0..3 {
-        let (mut handles, count) = (handles.to_vec(), handles.len());
+        let (mut handles, count) = (handles.clone(), handles.len());
         handles.rotate_left(reader % count);
         readers.spawn(read_and_reconnect(handles, start, 2 * WRITERS * COMMITS, random.fork()));
     }
@@ -83,10 +82,7 @@ async fn reconnect(handles: &[Arc<dyn Storage>]) -> Outcome {
     written.sort_unstable();
     for told in join(readers).await? {
         let found: Vec<_> = told.iter().map(|e| (e.revision(), e.key().clone())).collect();
-        if found != written {
-            let text = "a reader was told something else than what was written";
-            return Err(Failure::new(text).again(&random::again(seed)));
-        }
+        ensure!(found == written, "a reader was told something else than what was written");
     }
     Ok(())
 }
