@@ -24,6 +24,7 @@ mod keys;
 mod messages;
 mod progress;
 mod recent;
+mod settle;
 mod store;
 mod stream;
 
@@ -284,7 +285,7 @@ impl Storage for Etcd {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, CommitError> {
-        self.store().commit(transaction).await
+        History(Arc::clone(&self.inner.feed)).commit(transaction).await
     }
 
     async fn watch(&self, range: &KeyRange, after: Revision) -> Result<Watch, WatchError> {
