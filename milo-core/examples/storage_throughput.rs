@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! cargo run --release -p milo-core --example storage_throughput -- [directory] [seconds]
+//! cargo run --release -p milo-core --features postgres --example storage_throughput -- \
+//!     postgres://user:password@host/database [seconds]
 //! ```
 //!
 //! The directory may also be the address of an etcd, `etcd://host:port/prefix`, with the feature
@@ -50,6 +52,12 @@ async fn main() -> Result<(), Failure> {
     #[cfg(feature = "etcd")]
     if directory.starts_with("etcd://") {
         return measure_etcd(&directory, period).await;
+    }
+    #[cfg(feature = "postgres")]
+    if directory.starts_with("postgres://") || directory.starts_with("postgresql://") {
+        println!("PostgreSQL");
+        let engine = milo_core::storage::Postgres::connect(directory).await?;
+        return measure(&(Arc::new(engine) as Arc<dyn Storage>), period).await;
     }
     println!("memory engine");
     measure(&(Arc::new(Memory::new()) as Arc<dyn Storage>), period).await?;

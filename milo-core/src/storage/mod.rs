@@ -27,6 +27,8 @@ use bytes::Bytes;
 use crate::key::{Key, KeyRange};
 
 mod chunks;
+#[cfg(feature = "testing")]
+pub mod conformance;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod engine;
@@ -50,6 +52,8 @@ pub use embedded::{Embedded, EmbeddedBuilder, OpenError};
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdBuilder, EtcdConnectError, EtcdProgress};
 pub use memory::Memory;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresConnectError, Postgres, PostgresBuilder};
 pub use watch::{Watch, WatchBatch, WatchSender};
 
 /// The largest value that every engine takes, in bytes: 2 MiB leaves room above the 1.5 MiB that

@@ -299,7 +299,13 @@ impl Storage for Etcd {
     }
 
     async fn compact(&self, floor: Revision) -> Result<(), ReadError> {
-        let floor = floor.min(self.store().revision().await?);
+        let newest = self.store().revision().await?;
+        if floor >= newest && newest > Revision::FIRST {
+            // Etcd before 3.4.32 and 3.5.14 forgets the newest revision when it is of a removal,
+            // is compacted and etcd restarts: then revisions go back. It must not be the newest.
+            self.store().mark().await?;
+        }
+        let floor = floor.min(newest);
         // What is compacted before it was told can no longer be told.
         let _lost = self.inner.feed.reach(floor).await;
         self.store().compact(floor).await

@@ -1,0 +1,47 @@
+//! What outlives the process.
+
+use super::{failure::Outcome, lab::Lab, vocabulary::*};
+use crate::{key::KeyRange, storage::ReadError};
+
+pub(super) async fn a_restart_keeps_every_revision(lab: Lab) -> Outcome {
+    let (a, b) = (key("ns", "a"), key("ns", "b"));
+    let start = lab.storage().revision().await?;
+    let first = lab.storage().commit(put(&a, "1")).await?;
+    let second = lab.storage().commit(put(&a, "2").put(b.clone(), bytes("2"))).await?;
+    let third = lab.storage().commit(delete(&b)).await?;
+    let told = history(&**lab.storage(), &KeyRange::all(), start, third).await?;
+
+    let lab = lab.restart().await?;
+    let storage = lab.storage();
+    let now = storage.revision().await?;
+    ensure!(now >= third, "at {now} after a restart, and at {third} before");
+    ensure_eq!(storage.get(&a).await?, Some(record(&a, second, "2")));
+    ensure_eq!(storage.get(&b).await?, None);
+    let old = storage.list(&KeyRange::all(), all().at(first)).await?;
+    ensure_eq!(old.records, [record(&a, first, "1")]);
+    ensure_eq!(history(&**storage, &KeyRange::all(), start, third).await?, told);
+    let fourth = storage.commit(put(&b, "4")).await?;
+    ensure!(fourth > now, "revision {fourth} was used before");
+    Ok(())
+}
+
+pub(super) async fn a_restart_keeps_the_compaction_floor(lab: Lab) -> Outcome {
+    let a = key("ns", "a");
+    let first = lab.storage().commit(put(&a, "1")).await?;
+    let second = lab.storage().commit(put(&a, "2")).await?;
+    let third = lab.storage().commit(put(&a, "3")).await?;
+    lab.storage().compact(second).await?;
+
+    let lab = lab.restart().await?;
+    let storage = lab.storage();
+    ensure_matches!(
+        storage.list(&KeyRange::all(), all().at(first)).await,
+        Err(ReadError::Expired { requested, compacted })
+            if requested == first && compacted >= second
+    );
+    let page = storage.list(&KeyRange::all(), all()).await?;
+    ensure_eq!(page.records, [record(&a, third, "3")]);
+    let page = storage.list(&KeyRange::all(), all().at(second)).await?;
+    ensure_eq!(page.records, [record(&a, second, "2")]);
+    Ok(())
+}
