@@ -127,14 +127,6 @@ impl<'a, S: State> Planner<'a, S> {
         }
     }
 
-    /// Removing nothing is no change. Writing the same value again is one.
-    fn changes(&self, operation: &Operation) -> bool {
-        match operation {
-            Operation::Put(..) => true,
-            Operation::Delete(key) => self.current(key).is_some(),
-        }
-    }
-
     /// Returns false when there is nothing to change.
     fn change(&mut self, operation: Operation, position: Position) -> bool {
         let previous = self.current(operation.key()).cloned();

@@ -22,6 +22,7 @@ mod errors;
 mod feed;
 mod keys;
 mod messages;
+mod newest;
 mod progress;
 mod recent;
 mod settle;
@@ -179,7 +180,7 @@ impl EtcdBuilder {
         let endpoints = address.endpoints(self.connect_timeout)?;
         let client = Client::new(endpoints, address.login, self.operation_timeout);
         let store = Arc::new(Store::new(client, address.prefix));
-        store.revision().await.map_err(connect_error)?;
+        store.ask_revision().await.map_err(connect_error)?;
         let feed = Arc::new(Feed::new(store, self.progress));
         let mut tasks = Vec::new();
         let followed = Arc::clone(&feed);
@@ -300,12 +301,13 @@ impl Storage for Etcd {
 
     async fn compact(&self, floor: Revision) -> Result<(), ReadError> {
         let newest = self.store().revision().await?;
-        if floor >= newest && newest > Revision::FIRST {
-            // Etcd before 3.4.32 and 3.5.14 forgets the newest revision when it is of a removal,
-            // is compacted and etcd restarts: then revisions go back. It must not be the newest.
-            self.store().mark().await?;
+        let mut floor = floor.min(newest);
+        // Old versions of etcd forget the newest revision when it is of a removal, is compacted,
+        // and they restart (etcd issue 17780): then revisions go back. So it must not be the
+        // newest.
+        if floor == newest && newest > Revision::FIRST && self.store().mark().await?.is_none() {
+            floor = Revision::new(newest.get() - 1);
         }
-        let floor = floor.min(newest);
         // What is compacted before it was told can no longer be told.
         let _lost = self.inner.feed.reach(floor).await;
         self.store().compact(floor).await
