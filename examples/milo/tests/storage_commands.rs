@@ -414,7 +414,8 @@ async fn a_full_disk_leaves_nothing_half_done() {
 
     let other = root.path().join("other");
     let restore = ["storage", "restore", text(&file), "--data-dir", text(&other)];
-    let failed = limited(1024, &restore).await;
+    // A new data file alone has a mebibyte.
+    let failed = limited(2048, &restore).await;
     assert_eq!(failed.code, Some(1), "{failed:?}");
     let place = other.join("storage");
     let told = failed.stderr.lines().last().unwrap().to_owned();

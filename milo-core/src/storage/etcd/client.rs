@@ -89,11 +89,7 @@ impl Link {
 
 impl Client {
     /// `endpoints` has at least one. Connects when it is first used.
-    pub(super) fn new(
-        endpoints: Vec<Endpoint>,
-        login: Option<Login>,
-        deadline: Duration,
-    ) -> Self {
+    pub(super) fn new(endpoints: Vec<Endpoint>, login: Option<Login>, deadline: Duration) -> Self {
         let state = State { link: Link::new(&endpoints, 0, 0), token: None };
         Self { endpoints, login, deadline, state: Mutex::new(state) }
     }

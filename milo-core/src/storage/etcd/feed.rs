@@ -17,7 +17,7 @@ use super::{
     messages::RawEvent,
     progress::{EtcdProgress, Proof},
     recent::Recent,
-    store::{Store, number},
+    store::Store,
     stream::{Stream, Told, Untold},
 };
 use crate::storage::{
@@ -138,7 +138,8 @@ impl Feed {
             Proof::Marker => self.store.mark().await?,
         };
         let range = self.store.prefix.everything();
-        let mut stream = Stream::open(&self.store, link, range, number(start)).await?;
+        let mut stream =
+            Stream::open(&self.store, link, range, self.store.numbering.number(start)).await?;
         match stream.next_within(client.deadline()).await? {
             Told::Created => {}
             _ => return Err(ReadError::Unavailable("etcd did not begin the watch".into())),
@@ -246,8 +247,8 @@ impl Pump<'_> {
                 Ok(event) if event.revision() > self.told => new.push(event),
                 Ok(_) | Err(Untold::Foreign) => {}
                 // Whoever watches goes on from the last revision, and gets `Expired` if need be.
-                Err(Untold::Forgotten) if super::stream::changed(event) > self.told => {
-                    return Err(behind(super::stream::changed(event)));
+                Err(Untold::Forgotten) if self.stream.changed(event) > self.told => {
+                    return Err(behind(self.stream.changed(event)));
                 }
                 Err(Untold::Forgotten) => {}
             }

@@ -35,8 +35,7 @@ impl Prefix {
     /// the storage.
     pub(super) fn inner(&self, outer: &[u8]) -> Option<Key> {
         let inner = outer.strip_prefix(&self.0[..])?;
-        (inner.first() != Some(&RESERVED))
-            .then(|| Key::from_storage(Bytes::copy_from_slice(inner)))
+        (inner.first() != Some(&RESERVED)).then(|| Key::from_storage(Bytes::copy_from_slice(inner)))
     }
 
     /// Start and end of a range, in etcd's terms.
@@ -52,6 +51,11 @@ impl Prefix {
             *last += 1;
         }
         (self.0.clone(), end.into())
+    }
+
+    /// The key that says how many revisions are skipped: see [`numbering`](super::numbering).
+    pub(super) fn skipped(&self) -> Bytes {
+        self.outer(&[&[RESERVED], &b"skipped"[..]].concat())
     }
 
     /// The key that is written to see its event: then everything before it has come.

@@ -22,6 +22,7 @@ mod errors;
 mod feed;
 mod keys;
 mod messages;
+mod numbering;
 mod progress;
 mod recent;
 mod store;
@@ -177,8 +178,9 @@ impl EtcdBuilder {
         let address = Address::parse(&self.address)?;
         let endpoints = address.endpoints(self.connect_timeout)?;
         let client = Client::new(endpoints, address.login, self.operation_timeout);
-        let store = Arc::new(Store::new(client, address.prefix));
-        store.revision().await.map_err(connect_error)?;
+        let mut store = Store::new(client, address.prefix);
+        store.find_numbering().await.map_err(connect_error)?;
+        let store = Arc::new(store);
         let feed = Arc::new(Feed::new(store, self.progress));
         let mut tasks = Vec::new();
         let followed = Arc::clone(&feed);
@@ -209,9 +211,9 @@ impl fmt::Debug for EtcdBuilder {
 fn connect_error(error: ReadError) -> EtcdConnectError {
     match error {
         ReadError::Unavailable(cause) | ReadError::Corrupted(cause) => {
-            let refused = cause.downcast_ref::<CallError>().is_some_and(|error| {
-                matches!(error.verdict, Verdict::Refused | Verdict::BadToken)
-            });
+            let refused = cause
+                .downcast_ref::<CallError>()
+                .is_some_and(|error| matches!(error.verdict, Verdict::Refused | Verdict::BadToken));
             if refused {
                 EtcdConnectError::Refused { cause }
             } else {
@@ -246,6 +248,20 @@ impl Etcd {
             retention: Some(DEFAULT_RETENTION),
             progress: EtcdProgress::Detect,
         }
+    }
+
+    /// Sees to it that an empty storage gives out no revision up to this one: for objects that
+    /// come from another storage. Whoever has it open must connect anew.
+    #[cfg(feature = "snapshot")]
+    pub(in crate::storage) async fn skip(
+        address: &str,
+        revision: Revision,
+    ) -> Result<(), EtcdConnectError> {
+        let address = Address::parse(address)?;
+        let endpoints = address.endpoints(CONNECT_TIMEOUT)?;
+        let client = Client::new(endpoints, address.login, OPERATION_TIMEOUT);
+        let mut store = Store::new(client, address.prefix);
+        store.skip(revision).await.map_err(connect_error)
     }
 
     fn store(&self) -> &Store {

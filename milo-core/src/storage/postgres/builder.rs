@@ -25,6 +25,9 @@ use crate::storage::{
     retention::{DEFAULT_RETENTION, Retention},
 };
 
+/// How long is waited when nobody says otherwise.
+pub(super) const PATIENCE: Patience =
+    Patience { connect: Duration::from_secs(3), operation: Duration::from_secs(5) };
 /// Connections that reads share when nobody says otherwise.
 const DEFAULT_CONNECTIONS: usize = 4;
 
@@ -53,14 +56,12 @@ impl std::fmt::Debug for PostgresBuilder {
 
 impl PostgresBuilder {
     pub(super) fn new(url: String) -> Self {
-        let patience =
-            Patience { connect: Duration::from_secs(3), operation: Duration::from_secs(5) };
         Self {
             url,
             schema: None,
             retention: DEFAULT_RETENTION,
             connections: DEFAULT_CONNECTIONS,
-            patience,
+            patience: PATIENCE,
         }
     }
 

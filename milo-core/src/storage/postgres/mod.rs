@@ -30,6 +30,8 @@ mod compaction;
 mod connection;
 mod error;
 mod feed;
+#[cfg(feature = "snapshot")]
+mod import;
 mod read;
 mod readers;
 mod schema;
@@ -43,6 +45,8 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use tokio::{sync::mpsc, task::JoinSet};
 
+#[cfg(feature = "snapshot")]
+pub(super) use self::import::{Import, ImportError};
 pub use self::{builder::PostgresBuilder, error::PostgresConnectError};
 use self::{
     error::Failure,

@@ -7,7 +7,7 @@ use tokio_postgres::Statement;
 
 use super::{
     connection::Connection,
-    error::{PostgresConnectError, Failure},
+    error::{Failure, PostgresConnectError},
     statements,
     target::Target,
 };

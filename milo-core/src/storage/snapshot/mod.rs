@@ -41,6 +41,8 @@
 mod check;
 mod commit;
 mod copy;
+#[cfg(feature = "postgres")]
+mod database;
 mod file;
 mod format;
 #[cfg(unix)]
