@@ -31,6 +31,7 @@ impl Store {
             _ => Repeat::IfNotDone,
         };
         let size = Size::of(&transaction, &request);
+        self.saw(size.bytes);
         match self.client.call(&TXN, request, repeat).await {
             Ok(answer) => self.decide(transaction, answer),
             Err(error) => Err(size.explain(error)),

@@ -135,7 +135,10 @@ impl Feed {
         let start = match proof {
             Proof::Request => self.store.revision().await?,
             // So that there is an event at every revision that is ever published.
-            Proof::Marker => self.store.mark().await?,
+            Proof::Marker => match self.store.mark().await? {
+                Some(marked) => marked,
+                None => self.store.revision().await?,
+            },
         };
         let range = self.store.prefix.everything();
         let mut stream =
@@ -295,7 +298,10 @@ impl Pump<'_> {
             }
             (Stage::Reaching(target), Proof::Marker) => {
                 let store = Arc::clone(&self.feed.store);
-                let marked = Box::pin(async move { store.mark().await });
+                let marked = Box::pin(async move {
+                    let full = || ReadError::Unavailable("the database of etcd is full".into());
+                    store.mark().await?.ok_or_else(full)
+                });
                 pursuit.stage = Stage::Marking(*target, marked);
                 pursuit.nudge = pursuit.end;
             }

@@ -22,9 +22,11 @@ mod errors;
 mod feed;
 mod keys;
 mod messages;
+mod newest;
 mod numbering;
 mod progress;
 mod recent;
+mod settle;
 mod store;
 mod stream;
 
@@ -300,7 +302,7 @@ impl Storage for Etcd {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, CommitError> {
-        self.store().commit(transaction).await
+        History(Arc::clone(&self.inner.feed)).commit(transaction).await
     }
 
     async fn watch(&self, range: &KeyRange, after: Revision) -> Result<Watch, WatchError> {
@@ -314,7 +316,14 @@ impl Storage for Etcd {
     }
 
     async fn compact(&self, floor: Revision) -> Result<(), ReadError> {
-        let floor = floor.min(self.store().revision().await?);
+        let newest = self.store().revision().await?;
+        let mut floor = floor.min(newest);
+        // Old versions of etcd forget the newest revision when it is of a removal, is compacted,
+        // and they restart (etcd issue 17780): then revisions go back. So it must not be the
+        // newest.
+        if floor == newest && newest > Revision::FIRST && self.store().mark().await?.is_none() {
+            floor = Revision::new(newest.get() - 1);
+        }
         // What is compacted before it was told can no longer be told.
         let _lost = self.inner.feed.reach(floor).await;
         self.store().compact(floor).await

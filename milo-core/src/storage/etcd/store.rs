@@ -11,6 +11,7 @@ use super::{
     messages::{
         COMPACT, CompactionRequest, KeyValue, PUT, PutRequest, RANGE, RangeRequest, RangeResponse,
     },
+    newest::Newest,
     numbering::Numbering,
     stream::{Stream, Told},
 };
@@ -21,8 +22,11 @@ use crate::{
 
 /// How many bytes of records are read with one request, more or less.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// How large a record is thought to be before any was seen.
-const GUESSED_BYTES: usize = 8 * 1024;
+/// How many bytes the first request of a list may bring, if all records are as large as the
+/// largest that was ever seen.
+const FIRST_PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// How large the largest record is thought to be before any was seen.
+const GUESSED_BYTES: usize = 64 * 1024;
 /// How many records are read with one request at most.
 const PAGE_RECORDS: usize = 10_000;
 /// How often a list begins again whose snapshot was compacted while it was read.
@@ -34,14 +38,20 @@ pub(super) struct Store {
     pub(super) client: Client,
     pub(super) prefix: Prefix,
     pub(super) numbering: Numbering,
-    /// How large the largest records of the last list were, on average over a page.
-    record_bytes: AtomicUsize,
+    newest: Newest,
+    /// The size of the largest record seen so far.
+    largest: AtomicUsize,
 }
 
 impl Store {
     pub(super) fn new(client: Client, prefix: Prefix) -> Self {
-        let numbering = Numbering::default();
-        Self { client, prefix, numbering, record_bytes: AtomicUsize::new(GUESSED_BYTES) }
+        Self {
+            client,
+            prefix,
+            numbering: Numbering::default(),
+            newest: Newest::default(),
+            largest: AtomicUsize::new(GUESSED_BYTES),
+        }
     }
 
     pub(super) async fn get(&self, key: &Key) -> Result<Option<Record>, ReadError> {
@@ -51,8 +61,13 @@ impl Store {
         Ok(answer.kvs.into_iter().next().map(|kv| self.named(key.clone(), &kv)))
     }
 
-    /// The newest revision.
+    /// The newest revision. Calls at the same time share a question.
     pub(super) async fn revision(&self) -> Result<Revision, ReadError> {
+        self.newest.get(self.ask_revision()).await
+    }
+
+    /// The newest revision, with the error as it is.
+    pub(super) async fn ask_revision(&self) -> Result<Revision, ReadError> {
         let answer = self.range(self.nothing(0)).await.map_err(unavailable)?;
         self.numbering.revision_of(answer.header.as_ref())
     }
@@ -94,8 +109,9 @@ impl Store {
         }
         let mut at = options.at.map_or(0, |at| self.numbering.start(at));
         let mut missing = options.limit.unwrap_or(usize::MAX);
+        let mut records = (FIRST_PAGE_BYTES / self.largest.load(Ordering::Relaxed)).max(1);
         loop {
-            let limit = missing.min(self.page_records());
+            let limit = missing.min(records);
             let request = RangeRequest {
                 key: next.clone(),
                 range_end: end.clone(),
@@ -114,7 +130,7 @@ impl Store {
             }
             let last = answer.kvs.last().map(|kv| kv.key.clone());
             let found = answer.kvs.len();
-            self.measure(&answer);
+            records = self.measure(&answer).unwrap_or(records);
             page.records.extend(answer.kvs.iter().filter_map(|kv| self.record(kv)));
             missing -= found.min(missing);
             let rest = u64::try_from(answer.count).unwrap_or(0).saturating_sub(found as u64);
@@ -126,15 +142,18 @@ impl Store {
         }
     }
 
-    /// How many records fit into an answer, if they are like those seen last.
-    fn page_records(&self) -> usize {
-        (PAGE_BYTES / self.record_bytes.load(Ordering::Relaxed)).clamp(1, PAGE_RECORDS)
+    /// How many records fit into the next answer, if they are like those of this one.
+    fn measure(&self, answer: &RangeResponse) -> Option<usize> {
+        let sizes = || answer.kvs.iter().map(|kv| kv.key.len() + kv.value.len());
+        self.saw(sizes().max()?);
+        let average = sizes().sum::<usize>().checked_div(answer.kvs.len())?;
+        Some((PAGE_BYTES / average.max(1)).clamp(1, PAGE_RECORDS))
     }
 
-    fn measure(&self, answer: &RangeResponse) {
-        let bytes: usize = answer.kvs.iter().map(|kv| kv.key.len() + kv.value.len()).sum();
-        if let Some(average) = bytes.checked_div(answer.kvs.len()) {
-            self.record_bytes.store(average.max(64), Ordering::Relaxed);
+    /// Notes how large records are.
+    pub(super) fn saw(&self, bytes: usize) {
+        if self.largest.load(Ordering::Relaxed) < bytes {
+            self.largest.fetch_max(bytes, Ordering::Relaxed);
         }
     }
 
@@ -153,11 +172,15 @@ impl Store {
         }
     }
 
-    /// Writes the marker, and returns the revision at which its event will come.
-    pub(super) async fn mark(&self) -> Result<Revision, ReadError> {
+    /// Writes the marker, and returns the revision at which its event will come. None when the
+    /// database is full.
+    pub(super) async fn mark(&self) -> Result<Option<Revision>, ReadError> {
         let request = PutRequest { key: self.prefix.marker(), value: Bytes::new() };
-        let answer = self.client.call(&PUT, request, Repeat::Harmless).await;
-        self.numbering.revision_of(answer.map_err(unavailable)?.header.as_ref())
+        match self.client.call(&PUT, request, Repeat::Harmless).await {
+            Ok(answer) => self.numbering.revision_of(answer.header.as_ref()).map(Some),
+            Err(error) if error.verdict == Verdict::NoSpace => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
     }
 
     /// What stands at a key that is none of the storage's.

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
+    time::timeout,
 };
 use uuid::Uuid;
 
@@ -127,15 +128,11 @@ impl PostgresBuilder {
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
         tasks.spawn(keeper.run());
-        tasks.spawn(Feed::new(following, Arc::clone(&relay), Arc::clone(&news)).run());
+        let (begun, followed) = oneshot::channel();
+        tasks.spawn(Feed::new(following, Arc::clone(&relay), Arc::clone(&news), begun).run());
         tasks.spawn(feed::listen(target, news, sender));
-        feed::followed(&relay, self.patience.operation).await;
-        Ok(Postgres {
-            read: Read::new(Arc::clone(&readers)),
-            readers,
-            relay,
-            intents,
-            _tasks: tasks,
-        })
+        // So that it can be watched at once. What goes wrong now is mended later.
+        let _in_time = timeout(self.patience.operation, followed).await;
+        Ok(Postgres { read: Read::new(Arc::clone(&readers)), readers, relay, intents, _tasks: tasks })
     }
 }
