@@ -94,14 +94,14 @@ impl Import {
     }
 
     /// Commits what was added, as a store that has forgotten its history and whose next revision
-    /// is the one after `revision`, or after one that the database itself has already given out.
+    /// is the one after `revision`, or after one that the database itself has not given out yet.
     /// Returns which.
     pub(in crate::storage) async fn finish(
         mut self,
         revision: Revision,
     ) -> Result<Revision, ImportError> {
         self.write().await?;
-        let newest = number(revision).max(self.given_out);
+        let newest = number(revision).max(self.given_out.saturating_add(1));
         let client = self.connection.client();
         client.execute(statements::NEWEST_IS, &[&newest]).await?;
         client.execute(statements::FLOOR_IS, &[&newest]).await?;
