@@ -53,7 +53,7 @@ pub use embedded::{Embedded, EmbeddedBuilder, OpenError};
 pub use etcd::{Etcd, EtcdBuilder, EtcdConnectError, EtcdProgress};
 pub use memory::Memory;
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresConnectError, Postgres, PostgresBuilder};
+pub use postgres::{Postgres, PostgresBuilder, PostgresConnectError};
 pub use watch::{Watch, WatchBatch, WatchSender};
 
 /// The largest value that every engine takes, in bytes: 2 MiB leaves room above the 1.5 MiB that

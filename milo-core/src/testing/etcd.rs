@@ -398,8 +398,8 @@ fn make_certificates(directory: &Path) -> io::Result<()> {
     let issuer = Issuer::new(parameters, authority_key);
     for name in ["server", "client"] {
         let key = KeyPair::generate().map_err(io::Error::other)?;
-        let mut parameters = CertificateParams::new(["127.0.0.1".to_owned()])
-            .map_err(io::Error::other)?;
+        let mut parameters =
+            CertificateParams::new(["127.0.0.1".to_owned()]).map_err(io::Error::other)?;
         // The members' gateway is a client of theirs, too.
         parameters.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

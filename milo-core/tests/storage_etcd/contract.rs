@@ -49,10 +49,9 @@ async fn catch_up(storage: &Etcd) -> Result<(), Cause> {
     let key = crate::storage_support::key("catch-up", "a");
     let start = storage.revision().await?;
     let mut watch = storage.watch(&KeyRange::key(&key), start).await?;
-    for transaction in [
-        Transaction::new().put(key.clone(), Bytes::new()),
-        Transaction::new().delete(key),
-    ] {
+    for transaction in
+        [Transaction::new().put(key.clone(), Bytes::new()), Transaction::new().delete(key)]
+    {
         storage.commit(transaction).await?;
         let batch = watch.next().await.ok_or("the watch is over")??;
         assert_eq!(batch.events.len(), 1);

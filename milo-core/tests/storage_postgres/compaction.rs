@@ -36,7 +36,8 @@ async fn two_replicas_erase_what_nobody_may_read() {
     }
     // The last row stays, to say what the newest revision is.
     let rows = format!("{}", state.len());
-    let count = "SELECT count(*) FROM milo.log WHERE revision <> (SELECT max(revision) FROM milo.log)
+    let count =
+        "SELECT count(*) FROM milo.log WHERE revision <> (SELECT max(revision) FROM milo.log)
                  OR value IS NOT NULL";
     commit(&*replicas[0], delete(&key("ns", "not there"))).await;
     commit(&*replicas[0], put(&key("other", "last"), "1")).await;

@@ -104,7 +104,8 @@ async fn the_server_is_verified_as_far_as_asked() {
     };
     let authority = file("authority.pem", &authority);
     let other = file("other.pem", &certificate("localhost")[0]);
-    let (client_pem, client_key) = (file("client.pem", &client_pem), file("client.key", &client_key));
+    let (client_pem, client_key) =
+        (file("client.pem", &client_pem), file("client.key", &client_key));
     let port = server.port();
     let at = |who: &str, options: &str| format!("postgres://{who}:{port}/postgres?{options}");
     let (by_name, by_address) = ("postgres@localhost", "postgres@127.0.0.1");
@@ -122,7 +123,8 @@ async fn the_server_is_verified_as_far_as_asked() {
         ),
     ] {
         let url = at(host, &options);
-        let storage = Postgres::connect(&url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        let storage =
+            Postgres::connect(&url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
         storage.ping().await.unwrap();
     }
     for (host, options) in [

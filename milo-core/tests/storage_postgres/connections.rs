@@ -121,7 +121,9 @@ async fn a_partition_gives_errors_in_bounded_time_and_heals() {
         proxy.heal();
         load.commits(100).await;
         let summary = load.finish(&storage).await;
-        assert!(follower.finish(summary.revision).await == history(&direct, summary.revision).await);
+        assert!(
+            follower.finish(summary.revision).await == history(&direct, summary.revision).await
+        );
     }
 }
 

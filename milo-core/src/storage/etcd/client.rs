@@ -89,11 +89,7 @@ impl Link {
 
 impl Client {
     /// `endpoints` has at least one. Connects when it is first used.
-    pub(super) fn new(
-        endpoints: Vec<Endpoint>,
-        login: Option<Login>,
-        deadline: Duration,
-    ) -> Self {
+    pub(super) fn new(endpoints: Vec<Endpoint>, login: Option<Login>, deadline: Duration) -> Self {
         let state = State { link: Link::new(&endpoints, 0, 0), token: None };
         Self { endpoints, login, deadline, state: Mutex::new(state) }
     }
@@ -105,7 +101,8 @@ impl Client {
 
     /// The members' hosts and ports.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.endpoints.iter().filter_map(|endpoint| endpoint.uri().authority()).map(|a| a.as_str())
+        let authorities = self.endpoints.iter().filter_map(|endpoint| endpoint.uri().authority());
+        authorities.map(http::uri::Authority::as_str)
     }
 
     /// The connection that calls are made over now.

@@ -127,9 +127,7 @@ fn unsent(status: &Status) -> bool {
     })
 }
 
-fn causes<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
@@ -146,9 +144,16 @@ mod tests {
             (Code::Unavailable, "etcdserver: leader changed", Verdict::Unknown),
             (Code::Unavailable, "transport is closing", Verdict::Unknown),
             (Code::Unknown, "etcdserver: server stopped", Verdict::Unknown),
-            (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded", Verdict::NoSpace),
-            (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted",
-                Verdict::Compacted),
+            (
+                Code::ResourceExhausted,
+                "etcdserver: mvcc: database space exceeded",
+                Verdict::NoSpace,
+            ),
+            (
+                Code::OutOfRange,
+                "etcdserver: mvcc: required revision has been compacted",
+                Verdict::Compacted,
+            ),
             (Code::PermissionDenied, "etcdserver: permission denied", Verdict::Refused),
             (Code::Unauthenticated, "etcdserver: invalid auth token", Verdict::BadToken),
         ] {

@@ -35,8 +35,7 @@ impl Prefix {
     /// the storage.
     pub(super) fn inner(&self, outer: &[u8]) -> Option<Key> {
         let inner = outer.strip_prefix(&self.0[..])?;
-        (inner.first() != Some(&RESERVED))
-            .then(|| Key::from_storage(Bytes::copy_from_slice(inner)))
+        (inner.first() != Some(&RESERVED)).then(|| Key::from_storage(Bytes::copy_from_slice(inner)))
     }
 
     /// Start and end of a range, in etcd's terms.

@@ -211,9 +211,9 @@ impl fmt::Debug for EtcdBuilder {
 fn connect_error(error: ReadError) -> EtcdConnectError {
     match error {
         ReadError::Unavailable(cause) | ReadError::Corrupted(cause) => {
-            let refused = cause.downcast_ref::<CallError>().is_some_and(|error| {
-                matches!(error.verdict, Verdict::Refused | Verdict::BadToken)
-            });
+            let refused = cause
+                .downcast_ref::<CallError>()
+                .is_some_and(|error| matches!(error.verdict, Verdict::Refused | Verdict::BadToken));
             if refused {
                 EtcdConnectError::Refused { cause }
             } else {

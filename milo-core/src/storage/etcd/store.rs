@@ -44,12 +44,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(client: Client, prefix: Prefix) -> Self {
-        Self {
-            client,
-            prefix,
-            newest: Newest::default(),
-            largest: AtomicUsize::new(GUESSED_BYTES),
-        }
+        Self { client, prefix, newest: Newest::default(), largest: AtomicUsize::new(GUESSED_BYTES) }
     }
 
     pub(super) async fn get(&self, key: &Key) -> Result<Option<Record>, ReadError> {
@@ -195,10 +190,12 @@ impl Store {
     /// Why the state at `requested` cannot be read.
     async fn explain(&self, error: CallError, requested: Revision) -> ReadError {
         let found = match error.verdict {
-            Verdict::Compacted => self.compacted(requested).await.map(|compacted| match compacted {
-                Some(compacted) => ReadError::Expired { requested, compacted },
-                None => unavailable(error),
-            }),
+            Verdict::Compacted => {
+                self.compacted(requested).await.map(|compacted| match compacted {
+                    Some(compacted) => ReadError::Expired { requested, compacted },
+                    None => unavailable(error),
+                })
+            }
             Verdict::Future => {
                 self.revision().await.map(|current| ReadError::Future { requested, current })
             }
