@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
 
-#[path = "storage_mutants/mutant.rs"]
 mod mutant;
 
 use milo_core::storage::conformance::{Verdict, names, run_case};
