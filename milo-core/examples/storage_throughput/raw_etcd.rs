@@ -33,7 +33,8 @@ struct PutResponse {}
 /// `etcd://host:port/prefix`.
 pub(crate) async fn rate(address: &str, writers: u64, period: Duration) -> Result<f64, Failure> {
     let host = address.trim_start_matches("etcd://").split([',', '/']).next().unwrap_or_default();
-    let channel = Endpoint::from_shared(format!("http://{host}"))?.tcp_nodelay(true).connect().await?;
+    let channel =
+        Endpoint::from_shared(format!("http://{host}"))?.tcp_nodelay(true).connect().await?;
     let stop = Arc::new(AtomicBool::new(false));
     let start = Instant::now();
     let tasks: Vec<_> = (0..writers)
@@ -52,7 +53,8 @@ async fn write(channel: Channel, writer: u64, stop: Arc<AtomicBool>) -> Result<u
     let mut count = 0;
     while !stop.load(Ordering::Relaxed) {
         let number = (count * 64 + writer).wrapping_mul(7919) % OBJECTS;
-        let key = format!("/raw//demo.example.com/widgets/platform/ns-{}/object-{number}", number % 100);
+        let key =
+            format!("/raw//demo.example.com/widgets/platform/ns-{}/object-{number}", number % 100);
         let request = tonic::Request::new(PutRequest { key: key.into(), value: value() });
         let mut grpc = Grpc::new(channel.clone());
         grpc.ready().await?;

@@ -15,8 +15,7 @@ use super::changes::History;
 use crate::{
     key::KeyRange,
     storage::{
-        CommitError, Event, Operation, Precondition, ReadError, Revision, Transaction,
-        replay::Past,
+        CommitError, Event, Operation, Precondition, ReadError, Revision, Transaction, replay::Past,
     },
 };
 

@@ -133,6 +133,12 @@ impl PostgresBuilder {
         tasks.spawn(feed::listen(target, news, sender));
         // So that it can be watched at once. What goes wrong now is mended later.
         let _in_time = timeout(self.patience.operation, followed).await;
-        Ok(Postgres { read: Read::new(Arc::clone(&readers)), readers, relay, intents, _tasks: tasks })
+        Ok(Postgres {
+            read: Read::new(Arc::clone(&readers)),
+            readers,
+            relay,
+            intents,
+            _tasks: tasks,
+        })
     }
 }
