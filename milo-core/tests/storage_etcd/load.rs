@@ -157,7 +157,7 @@ async fn write(
         let own = key("load", &format!("of-{writer}"));
         let transaction = match updated {
             Some(last) => put(&own, &name).require(Precondition::RevisionIs(own, last)),
-            None if writer % 2 == 0 => create(&own, &name),
+            None if writer.is_multiple_of(2) => create(&own, &name),
             None => create(&key("load", &name), &name),
         };
         let begun = Instant::now();
@@ -165,7 +165,7 @@ async fn write(
         assert!(begun.elapsed() < BOUND, "{result:?} after {:?}", begun.elapsed());
         let counter = if result.is_ok() { &committed } else { &failed };
         counter.fetch_add(1, Ordering::Relaxed);
-        if writer % 2 == 0 {
+        if writer.is_multiple_of(2) {
             updated = match &result {
                 Ok(revision) => Some(*revision),
                 Err(_) => current(&storage, writer).await,

@@ -101,7 +101,8 @@ impl Client {
 
     /// The members' hosts and ports.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.endpoints.iter().filter_map(|endpoint| endpoint.uri().authority()).map(|a| a.as_str())
+        let authorities = self.endpoints.iter().filter_map(|endpoint| endpoint.uri().authority());
+        authorities.map(http::uri::Authority::as_str)
     }
 
     /// The connection that calls are made over now.

@@ -31,9 +31,8 @@ impl Store {
             _ => Repeat::IfNotDone,
         };
         let size = Size::of(&transaction, &request);
-        self.saw(size.bytes);
         match self.client.call(&TXN, request, repeat).await {
-            Ok(answer) => self.decide(transaction, answer),
+            Ok(answer) => self.decide(transaction, &answer),
             Err(error) => Err(size.explain(error)),
         }
     }
@@ -78,6 +77,7 @@ impl Store {
         let key = self.prefix.outer(operation.key().as_bytes());
         let request = match operation {
             Operation::Put(_, value) => {
+                self.saw(key.len() + value.len());
                 request_op::Request::Put(PutRequest { key, value: value.clone() })
             }
             Operation::Delete(_) => request_op::Request::DeleteRange(DeleteRangeRequest { key }),
@@ -94,7 +94,7 @@ impl Store {
     fn decide(
         &self,
         transaction: Transaction,
-        answer: TxnResponse,
+        answer: &TxnResponse,
     ) -> Result<Revision, CommitError> {
         if answer.succeeded {
             return self

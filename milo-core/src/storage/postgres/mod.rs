@@ -176,6 +176,8 @@ impl Storage for Postgres {
     }
 
     async fn ping(&self) -> Result<(), ReadError> {
-        self.read.revision().await.map(drop)
+        self.read.revision().await?;
+        // Without watches a server is of little use.
+        self.relay.lost().map_or(Ok(()), |lost| Err(ReadError::Unavailable(Box::new(lost))))
     }
 }
