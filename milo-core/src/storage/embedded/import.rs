@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redb::{Database, Durability};
+use redb::Database;
 
 use super::{
     log,
@@ -120,9 +120,7 @@ impl Import {
         let records = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         let Some(database) = &self.database else { return Ok(()) };
-        // The end brings all of it to the disk: until then the file counts for nothing.
-        log::import(database, &records, Durability::None)
-            .map_err(|cause| ImportError::Write { cause })
+        log::import(database, &records).map_err(|cause| ImportError::Write { cause })
     }
 }
 

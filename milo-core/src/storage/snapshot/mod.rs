@@ -43,6 +43,8 @@ mod commit;
 mod copy;
 #[cfg(feature = "postgres")]
 mod database;
+mod decode;
+mod encode;
 mod file;
 mod format;
 #[cfg(unix)]

@@ -14,10 +14,7 @@ use std::{
 use tokio::{sync::mpsc, task};
 
 use super::{
-    Head, Observer, Summary,
-    format::{Decoder, ReadSnapshotError},
-    pages,
-    tally::Tally,
+    Head, Observer, Summary, decode::Decoder, format::ReadSnapshotError, pages, tally::Tally,
 };
 use crate::storage::{OpenLocationError, ReadError, Record, Storage, StorageLocation};
 
