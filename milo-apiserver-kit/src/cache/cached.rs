@@ -68,7 +68,7 @@ impl Span {
 }
 
 /// Stored bytes that are not an object of the kind they are filed under.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the object stored at {key} cannot be read: {cause}")]
 pub(crate) struct CorruptObject {
     key: Key,
@@ -78,6 +78,11 @@ pub(crate) struct CorruptObject {
 impl CorruptObject {
     pub(crate) fn new(key: &Key, cause: impl std::fmt::Display) -> Self {
         Self { key: key.clone(), cause: cause.to_string() }
+    }
+
+    /// Where they are stored.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
     }
 }
 

@@ -114,12 +114,16 @@ impl Filter {
     pub(crate) fn matches(&self, object: &Cached, definition: &ResourceDefinition) -> bool {
         // Looked at first: most objects of a kind belong to other tenants, and finding that out
         // costs little, whatever the client selects.
-        let visible = self.seen.as_ref().is_none_or(|seen| {
+        self.sees(object, definition) && object.matches(&self.selection, definition)
+    }
+
+    /// Whether an object can be seen, whatever is selected.
+    pub(super) fn sees(&self, object: &Cached, definition: &ResourceDefinition) -> bool {
+        self.seen.as_ref().is_none_or(|seen| {
             let tenant =
                 definition.view(seen.from).and_then(|view| object.tenant(view, definition));
             tenant == Some(&seen.tenant)
-        });
-        visible && object.matches(&self.selection, definition)
+        })
     }
 
     /// Whether an object that is being written can be seen, whatever is selected.

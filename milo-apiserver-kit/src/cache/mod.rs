@@ -46,6 +46,9 @@ use state::State;
 
 /// How long a read waits for the cache to catch up, as upstream.
 const CATCH_UP: Duration = Duration::from_secs(3);
+/// How long the storage's watch may tell nothing after it was asked to. Then it is begun anew: a
+/// connection that was cut without a word tells nothing for ever.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How long a read waits before it has the storage asked again, whose answer may be lost with the
 /// watch that it was to come through.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -118,8 +121,10 @@ impl Cache {
     pub(crate) async fn reach(&self, freshness: Freshness) -> Result<(), StatusError> {
         match freshness {
             Freshness::MostRecent => {
-                let revision = self.storage.revision().await.map_err(|e| errors::read(&e))?;
-                self.wait_for(revision).await
+                // Whoever does not say in this time how far it is will not tell what is there.
+                let revision = tokio::time::timeout(CATCH_UP, self.storage.revision()).await;
+                let revision = revision.map_err(|_| errors::silent())?;
+                self.wait_for(revision.map_err(|error| errors::read(&error))?).await
             }
             Freshness::NotOlderThan(revision) | Freshness::Exact(revision) => {
                 self.wait_for(revision).await
@@ -178,32 +183,41 @@ impl Cache {
 
     /// Up to `limit` objects of a range that `filter` lets through. Nothing is decoded. With
     /// `exactly`, none when the cache does not know the state at that very revision.
+    ///
+    /// # Errors
+    /// When something in the range cannot be read: a list without it would say that it is gone.
     pub(crate) async fn list(
         self: &Arc<Self>,
         range: &KeyRange,
         filter: &Filter,
         limit: Option<usize>,
         exactly: Option<Revision>,
-    ) -> Option<Listing> {
+    ) -> Result<Option<Listing>, Arc<CorruptObject>> {
         let filings = filter.filings(&self.definition);
         let (moment, revision) = {
             let state = self.state.read();
-            match exactly {
-                Some(at) => (state.at(range, &filings, at)?, at),
-                None => (state.now(range, &filings), state.revision),
+            let known = match exactly {
+                Some(at) if filter.seen().is_none() && !state.is_readable_since(range, at) => None,
+                Some(at) => state.at(range, &filings, at).map(|moment| (moment, at)),
+                None => Some((state.now(range, &filings), state.revision)),
+            };
+            let Some((moment, revision)) = known else { return Ok(None) };
+            match state.corrupt(range, filter.seen()) {
+                Some(corrupt) => return Err(corrupt.clone()),
+                None => (moment, revision),
             }
         };
         if moment.is_past() && self.has_expired(range, revision).await {
-            return None;
+            return Ok(None);
         }
         // Objects are filed under what a tenant sees: then nothing is left to be looked at.
         let all = filter.selects_all() && (filter.is_everything() || moment.is_filed());
         let walk = moment.walk(range);
         if all {
-            return Some(Listing::page(walk, revision, limit));
+            return Ok(Some(Listing::page(walk, revision, limit)));
         }
         let (objects, next) = self.select(walk, filter, limit, &filings).await;
-        Some(Listing { objects: Walk::over(objects), revision, next, remaining: None })
+        Ok(Some(Listing { objects: Walk::over(objects), revision, next, remaining: None }))
     }
 
     /// Whether the storage has given a revision up. Clients are told so by every server alike,
@@ -216,14 +230,24 @@ impl Cache {
 
     /// The objects of a range as they are now, not all of which `filter` need let through, and a
     /// place right after them.
-    pub(crate) fn join_with_state(&self, range: &KeyRange, filter: &Filter) -> (Walk, Joined) {
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub(crate) fn join_with_state(
+        &self,
+        range: &KeyRange,
+        filter: &Filter,
+    ) -> Result<(Walk, Joined), Arc<CorruptObject>> {
         let filings = filter.filings(&self.definition);
         let (moment, joined) = {
             let mut state = self.state.write();
+            if let Some(corrupt) = state.corrupt(range, filter.seen()) {
+                return Err(corrupt.clone());
+            }
             let cursor = state.cursor(range, filter.seen());
             (state.now(range, &filings), Joined { cursor, revision: state.revision })
         };
-        (moment.walk(range), joined)
+        Ok((moment.walk(range), joined))
     }
 
     /// The first `limit` objects that `filter` lets through and, if any come after them, the last

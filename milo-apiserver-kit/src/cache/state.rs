@@ -1,6 +1,6 @@
 //! The state behind a cache: current objects, recent changes, and who waits for which of them.
 
-use std::{ops, sync::Arc};
+use std::{collections::BTreeMap, ops, sync::Arc};
 
 use milo_core::{
     definition::ResourceDefinition,
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     attribute::{Attribute, Filing},
-    cached::Shared,
+    cached::{CorruptObject, Shared},
     change::Change,
     filter::Seen,
     history::History,
@@ -34,6 +34,8 @@ const UNDO: usize = 4096;
 pub(super) struct State {
     objects: Objects,
     indexes: Indexes,
+    /// What is stored and cannot be read: normally nothing.
+    corrupt: BTreeMap<Key, Arc<CorruptObject>>,
     /// Everything up to here has been applied.
     pub(super) revision: Revision,
     history: History,
@@ -77,33 +79,45 @@ impl State {
     pub(super) fn reset(
         &mut self,
         objects: Vec<Shared>,
+        corrupt: Vec<CorruptObject>,
         revision: Revision,
         definition: &ResourceDefinition,
     ) {
         self.indexes = Indexes::of(&objects, definition);
         self.objects = Objects::from_sorted(objects);
+        let corrupt = corrupt.into_iter().map(|error| (error.key().clone(), Arc::new(error)));
+        self.corrupt = corrupt.collect();
         self.revision = revision;
         self.history.reset(revision);
         self.ranges.clear();
         self.life += 1;
     }
 
-    /// Applies one change.
+    /// Applies one change: what is stored at a key from now on, if anything is.
     pub(super) fn apply(
         &mut self,
         key: &Key,
         revision: Revision,
-        current: Option<Shared>,
+        stored: Result<Option<Shared>, CorruptObject>,
         definition: &ResourceDefinition,
         woken: &mut Woken,
     ) {
+        let unread = self.corrupt.remove(key);
+        let (current, corrupt) = match stored {
+            Ok(current) => (current, None),
+            Err(error) => (None, Some(Arc::new(error))),
+        };
         let previous = match &current {
             Some(object) => self.objects.insert(object.clone()),
             None => self.objects.remove(key),
         };
-        if current.is_none() && previous.is_none() {
-            return;
-        }
+        self.corrupt.extend(corrupt.clone().map(|error| (key.clone(), error)));
+        let change = match (&current, corrupt.or_else(|| unread.clone())) {
+            (None, Some(error)) => Change::corrupted(revision, error, previous.clone()),
+            (None, None) if previous.is_none() => return,
+            (Some(object), _) if unread.is_some() => Change::repaired(revision, object.clone()),
+            _ => Change::new(revision, current.clone(), previous.clone()),
+        };
         self.indexes.replace(previous.as_ref(), current.as_ref());
         // The tenants that see it, before or after.
         let mut seen: Vec<Seen> = Vec::new();
@@ -114,7 +128,7 @@ impl State {
                 }
             }
         }
-        let sequence = self.history.push(Change::new(revision, current, previous));
+        let sequence = self.history.push(change);
         self.ranges.tell(key, seen, sequence, woken);
     }
 
@@ -197,6 +211,17 @@ impl State {
         self.indexes.count()
     }
 
+    /// Something in a range that cannot be read. What a tenant sees it is not part of: nobody can
+    /// say whose it is, and it must not keep all others from what is theirs.
+    pub(super) fn corrupt(
+        &self,
+        range: &KeyRange,
+        seen: Option<&Seen>,
+    ) -> Option<&Arc<CorruptObject>> {
+        let mut corrupt = self.corrupt.iter().filter(|_| seen.is_none());
+        corrupt.find(|(key, _)| range.contains(key)).map(|(_, error)| error)
+    }
+
     /// Notes that a selection had to look at many objects in vain. See [`Indexes::wants`].
     pub(super) fn wants_index(&mut self, filings: &[Filing]) -> Option<Attribute> {
         self.indexes.wants(filings)
@@ -249,6 +274,16 @@ impl State {
         let concerned = |change: &&Arc<Change>| change.key().is_some_and(|key| range.contains(key));
         let since = changes.filter(concerned).cloned().collect();
         Some(Moment { since, past, ..self.now(range, filings) })
+    }
+
+    /// Whether everything in a range can be read now and could be at a revision and ever since, or
+    /// that revision is the present or not known here.
+    pub(super) fn is_readable_since(&self, range: &KeyRange, revision: Revision) -> bool {
+        let Some(mut since) = self.history.after(revision).filter(|since| !since.is_empty()) else {
+            return true;
+        };
+        let corrupt = |sequence| self.history.get(sequence).is_some_and(|c| c.is_of_corruption());
+        self.corrupt(range, None).is_none() && !since.any(corrupt)
     }
 }
 

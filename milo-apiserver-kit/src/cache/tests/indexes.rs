@@ -47,7 +47,7 @@ proptest! {
         (taken, added, asked) in (0_usize..40, 0_usize..40, 0_u64..80),
     ) {
         let mut state = State::default();
-        state.reset(Vec::new(), Revision::ZERO, &definition());
+        state.reset(Vec::new(), Vec::new(), Revision::ZERO, &definition());
         let mut filed = None;
         for (number, (in_a, name, labels)) in steps.iter().enumerate() {
             let revision = number as u64 + 1;
@@ -121,7 +121,7 @@ async fn what_is_selected_often_is_filed_and_forgotten_again() {
     cache.filled().await;
     let (range, filter) = (namespace("ns"), selecting("tier=t1"));
     let select = async || {
-        let listing = cache.list(&range, &filter, None, None).await.unwrap();
+        let listing = cache.list(&range, &filter, None, None).await.unwrap().unwrap();
         listing.objects.map(|object| object.key().clone()).collect::<Vec<_>>()
     };
     let all = select().await;

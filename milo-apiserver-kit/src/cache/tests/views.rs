@@ -83,12 +83,12 @@ proptest! {
         asked in 0_u64..60,
     ) {
         let (mut state, mut model) = (State::default(), BTreeMap::<Key, (u64, Labels)>::new());
-        state.reset(Vec::new(), Revision::ZERO, &viewed());
+        state.reset(Vec::new(), Vec::new(), Revision::ZERO, &viewed());
         let (mut watchers, mut states) = (Vec::new(), Vec::new());
         for (number, (in_a, name, labels)) in steps.into_iter().enumerate() {
             if number == reset {
                 let all = model.iter().map(|(k, (r, l))| labelled_object(k, *r, *l)).collect();
-                state.reset(all, Revision::new(number as u64), &viewed());
+                state.reset(all, Vec::new(), Revision::new(number as u64), &viewed());
                 for range in ranges() {
                     for (filter, wanted) in filters() {
                         let cursor = state.cursor(&range, filter.seen());
@@ -102,7 +102,7 @@ proptest! {
             let object = labels.map(|labels| labelled_object(&key, revision, labels));
             let mut woken = state.waking();
             let at = Revision::new(revision);
-            state.apply(&key, at, object, &viewed(), &mut woken);
+            state.apply(&key, at, Ok(object), &viewed(), &mut woken);
             state.revision = at;
             woken.tell();
             match labels {

@@ -29,6 +29,14 @@ impl Failure {
         let place = Location::caller();
         Self::Failed(format!("{text} ({}:{})", place.file(), place.line()))
     }
+
+    /// Adds how to run the case again.
+    pub(super) fn again(self, how: &str) -> Self {
+        match self {
+            Self::Failed(text) => Self::Failed(format!("{text}; again {how}")),
+            skipped @ Self::Skipped(_) => skipped,
+        }
+    }
 }
 
 /// Any error of an engine that a case does not expect.

@@ -17,9 +17,10 @@
 
 #[macro_use]
 mod failure;
+mod checker;
 mod harness;
 mod lab;
-mod list;
+mod random;
 mod report;
 mod runner;
 mod vocabulary;
@@ -28,11 +29,16 @@ mod cancellation;
 mod commit;
 mod compaction;
 mod concurrency;
+mod histories;
+mod list;
 mod precondition;
 mod progress;
+mod races;
 mod ranges;
 mod replicas;
 mod restarts;
+mod resume;
+mod tree;
 mod values;
 mod watch;
 
@@ -96,8 +102,18 @@ macro_rules! __storage_conformance_cases {
                 reads_of_the_future_fail,
                 lists_are_snapshots,
             }
+            tree {
+                lists_of_a_tree_at_every_moment,
+                lists_of_a_tree_now,
+                pages_of_a_tree_go_on_at_every_moment,
+                the_first_moments_of_a_tree_are_compacted,
+                watches_of_a_tree_from_every_moment,
+            }
             ranges {
                 ranges_end_at_segments,
+                ranges_are_of_paths_not_of_prefixes,
+                keys_may_be_any_bytes,
+                keys_may_be_long_and_random,
             }
             values {
                 takes_large_values,
@@ -107,6 +123,11 @@ macro_rules! __storage_conformance_cases {
             compaction {
                 compaction_forgets_only_the_past,
                 compacting_too_far_or_again_is_no_error,
+            }
+            races {
+                lists_race_compaction,
+                watches_race_compaction,
+                compactions_race_one_another,
             }
             watch {
                 watches_live,
@@ -118,23 +139,46 @@ macro_rules! __storage_conformance_cases {
                 replays_large_values,
                 slow_watchers_lose_nothing,
             }
+            resume {
+                watches_from_every_revision,
+                reconnects_lose_and_repeat_nothing,
+                reconnects_to_replicas_lose_and_repeat_nothing,
+                dropped_watches_harm_nobody,
+                a_watch_never_ends_in_silence,
+            }
             progress {
                 tells_progress,
                 many_requests_for_progress_do_no_harm,
+                a_request_proves_freshness,
+                progress_never_overtakes_events,
             }
             concurrency {
                 acknowledged_commits_are_seen,
                 concurrent_updates_lose_nothing,
+                one_of_many_wins,
+                transactions_keep_the_sum,
+                readers_never_go_back,
             }
             cancellation {
                 dropped_commits_do_no_harm,
+                aborted_commits_are_all_or_nothing,
+                dropped_reads_do_no_harm,
+                dropped_waits_for_a_batch_lose_nothing,
+            }
+            histories {
+                random_histories_are_linearizable,
+                random_histories_with_compaction_are_exact,
+                random_histories_of_replicas_are_linearizable,
             }
             replicas {
                 a_replica_reads_what_another_wrote,
+                replicas_tell_the_same_history,
+                replicas_agree_on_compaction,
             }
             restarts {
                 a_restart_keeps_every_revision,
                 a_restart_keeps_the_compaction_floor,
+                watches_resume_after_a_restart,
             }
         }
     };

@@ -45,3 +45,33 @@ pub(super) async fn a_restart_keeps_the_compaction_floor(lab: Lab) -> Outcome {
     ensure_eq!(page.records, [record(&a, second, "2")]);
     Ok(())
 }
+
+/// What was told before a restart and after it is the whole history, once.
+pub(super) async fn watches_resume_after_a_restart(lab: Lab) -> Outcome {
+    let start = lab.storage().revision().await?;
+    let (mut lab, mut told, mut last) = (lab, Told::after(start), start);
+    for life in 0..3 {
+        let mut watch = lab.storage().watch(&namespace("ns"), told.revision).await?;
+        for number in 0..20 {
+            let value = format!("{life}-{number}");
+            let revision = lab.storage().commit(put(&key("ns", &value), &value)).await?;
+            ensure!(revision > last, "revision {revision} after {last}");
+            last = revision;
+        }
+        // Some of it is read in the next life.
+        while told.events.len() < 20 * life + 10 {
+            told.add(next(&mut watch).await?)?;
+        }
+        drop(watch);
+        lab = lab.restart().await?;
+        let current = lab.storage().revision().await?;
+        ensure!(current >= last, "at {current} after a restart, and at {last} before");
+    }
+    let mut watch = lab.storage().watch(&namespace("ns"), told.revision).await?;
+    watch.request_progress();
+    told.read_until(&mut watch, last).await?;
+    let whole = history(&**lab.storage(), &namespace("ns"), start, last).await?;
+    ensure_eq!(told.events, whole);
+    ensure_eq!(whole.len(), 60);
+    Ok(())
+}

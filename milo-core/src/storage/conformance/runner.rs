@@ -10,10 +10,11 @@ use super::{
     cancellation, commit, compaction, concurrency,
     failure::{Failure, Outcome},
     harness::Harness,
+    histories,
     lab::Lab,
-    list, precondition, progress, ranges, replicas,
+    list, precondition, progress, races, ranges, replicas,
     report::{CaseReport, Report, Verdict},
-    restarts, values, watch,
+    restarts, resume, tree, values, watch,
 };
 
 /// What takes longer hangs.

@@ -1,6 +1,10 @@
 //! Words that the cases are written in.
 
-use std::time::Duration;
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -216,4 +220,12 @@ pub(super) async fn fill(
         last = storage.commit(part.iter().fold(Transaction::new(), add)).await?;
     }
     Ok(last)
+}
+
+/// Polls once and drops the rest.
+pub(super) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }

@@ -1,8 +1,8 @@
 //! What watchers are told.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{failure::Outcome, lab::Lab, vocabulary::*};
 use crate::{
@@ -188,12 +188,16 @@ pub(super) async fn slow_watchers_lose_nothing(lab: Lab) -> Outcome {
     let start = storage.revision().await?;
     let mut slow = storage.watch(&namespace("ns"), start).await?;
     let mut quick = storage.watch(&namespace("ns"), start).await?;
+    // Writers are at most that far ahead of the quick watcher.
+    let ahead = Arc::new(Semaphore::new(200));
     let mut writers = JoinSet::new();
     for writer in 0..10 {
         let (storage, key) = (storage.clone(), key("ns", &writer.to_string()));
+        let ahead = Arc::clone(&ahead);
         writers.spawn(async move {
             let mut revisions = Vec::new();
             for number in 0..COMMITS / 10 {
+                ahead.acquire().await?.forget();
                 revisions.push(storage.commit(put(&key, &number.to_string())).await?);
             }
             Ok(revisions)
@@ -201,7 +205,9 @@ pub(super) async fn slow_watchers_lose_nothing(lab: Lab) -> Outcome {
     }
     let mut read = Told::after(start);
     while read.events.len() < COMMITS {
-        read.add(next(&mut quick).await?)?;
+        let batch = next(&mut quick).await?;
+        ahead.add_permits(batch.events.len());
+        read.add(batch)?;
     }
     let mut committed = join(writers).await?.concat();
     committed.sort_unstable();

@@ -14,6 +14,8 @@
 
 #[cfg(test)]
 mod faults;
+#[cfg(feature = "snapshot")]
+mod import;
 mod log;
 mod open;
 mod rehearsal;
@@ -32,7 +34,10 @@ use async_trait::async_trait;
 use redb::{Database, DatabaseError};
 use tokio::sync::oneshot;
 
+#[cfg(feature = "snapshot")]
+pub(super) use self::import::{Import, ImportError};
 pub use self::open::OpenError;
+pub(super) use self::open::is_in;
 use self::{
     log::Log,
     open::Opened,

@@ -10,7 +10,7 @@ use super::{
         RequestOp, ResponseOp, TXN, TxnRequest, TxnResponse, compare::Operand, request_op,
         response_op,
     },
-    store::{Store, number, revision_of},
+    store::Store,
 };
 use crate::{
     key::Key,
@@ -59,7 +59,7 @@ impl Store {
                 CompareResult::Equal,
                 CompareTarget::Mod,
                 // Zero is what etcd says of absent keys, and no key was ever written then.
-                Operand::ModRevision(match number(*revision) {
+                Operand::ModRevision(match self.numbering.number(*revision) {
                     0 => -1,
                     number => number,
                 }),
@@ -97,7 +97,9 @@ impl Store {
         answer: &TxnResponse,
     ) -> Result<Revision, CommitError> {
         if answer.succeeded {
-            return revision_of(answer.header.as_ref())
+            return self
+                .numbering
+                .revision_of(answer.header.as_ref())
                 .map_err(|error| CommitError::Uncertain(error.into()));
         }
         let current = answer.responses.iter().map(|response| self.current(response));

@@ -17,7 +17,7 @@ use super::{
     messages::RawEvent,
     progress::{EtcdProgress, Proof},
     recent::Recent,
-    store::{Store, number},
+    store::Store,
     stream::{Stream, Told, Untold},
 };
 use crate::storage::{
@@ -131,6 +131,8 @@ impl Feed {
     /// before by [`changes`](super::changes).
     async fn begin(&self, link: &Link) -> Result<Pump<'_>, ReadError> {
         let client = &self.store.client;
+        // So that there is a token, and one that is still valid.
+        self.store.revision().await?;
         let proof = self.progress.proof(client, link).await.map_err(super::store::unavailable)?;
         let start = match proof {
             Proof::Request => self.store.revision().await?,
@@ -141,7 +143,8 @@ impl Feed {
             },
         };
         let range = self.store.prefix.everything();
-        let mut stream = Stream::open(&self.store, link, range, number(start)).await?;
+        let mut stream =
+            Stream::open(&self.store, link, range, self.store.numbering.number(start)).await?;
         match stream.next_within(client.deadline()).await? {
             Told::Created => {}
             _ => return Err(ReadError::Unavailable("etcd did not begin the watch".into())),
@@ -249,8 +252,8 @@ impl Pump<'_> {
                 Ok(event) if event.revision() > self.told => new.push(event),
                 Ok(_) | Err(Untold::Foreign) => {}
                 // Whoever watches goes on from the last revision, and gets `Expired` if need be.
-                Err(Untold::Forgotten) if super::stream::changed(event) > self.told => {
-                    return Err(behind(super::stream::changed(event)));
+                Err(Untold::Forgotten) if self.stream.changed(event) > self.told => {
+                    return Err(behind(self.stream.changed(event)));
                 }
                 Err(Untold::Forgotten) => {}
             }

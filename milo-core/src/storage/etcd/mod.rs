@@ -23,6 +23,7 @@ mod feed;
 mod keys;
 mod messages;
 mod newest;
+mod numbering;
 mod progress;
 mod recent;
 mod settle;
@@ -179,8 +180,9 @@ impl EtcdBuilder {
         let address = Address::parse(&self.address)?;
         let endpoints = address.endpoints(self.connect_timeout)?;
         let client = Client::new(endpoints, address.login, self.operation_timeout);
-        let store = Arc::new(Store::new(client, address.prefix));
-        store.ask_revision().await.map_err(connect_error)?;
+        let mut store = Store::new(client, address.prefix);
+        store.find_numbering().await.map_err(connect_error)?;
+        let store = Arc::new(store);
         let feed = Arc::new(Feed::new(store, self.progress));
         let mut tasks = Vec::new();
         let followed = Arc::clone(&feed);
@@ -248,6 +250,20 @@ impl Etcd {
             retention: Some(DEFAULT_RETENTION),
             progress: EtcdProgress::Detect,
         }
+    }
+
+    /// Sees to it that an empty storage gives out no revision up to this one: for objects that
+    /// come from another storage. Whoever has it open must connect anew.
+    #[cfg(feature = "snapshot")]
+    pub(in crate::storage) async fn skip(
+        address: &str,
+        revision: Revision,
+    ) -> Result<(), EtcdConnectError> {
+        let address = Address::parse(address)?;
+        let endpoints = address.endpoints(CONNECT_TIMEOUT)?;
+        let client = Client::new(endpoints, address.login, OPERATION_TIMEOUT);
+        let mut store = Store::new(client, address.prefix);
+        store.skip(revision).await.map_err(connect_error)
     }
 
     fn store(&self) -> &Store {

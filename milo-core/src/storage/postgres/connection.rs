@@ -11,7 +11,7 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage, Statement};
 
 use super::{
-    error::{PostgresConnectError, Failure},
+    error::{Failure, PostgresConnectError},
     target::Target,
 };
 
@@ -79,10 +79,14 @@ impl Connection {
         let settings = settings(target);
         self.client.batch_execute(&settings).await.map_err(|error| failed(target, error))?;
         let standby = self.client.simple_query("SELECT pg_is_in_recovery()").await;
-        let standby = standby.map_err(|error| failed(target, error))?.iter().any(|message| {
-            matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))
-        });
-        if standby { Err(PostgresConnectError::Standby { server: target.server.clone() }) } else { Ok(()) }
+        let standby = standby.map_err(|error| failed(target, error))?.iter().any(
+            |message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")),
+        );
+        if standby {
+            Err(PostgresConnectError::Standby { server: target.server.clone() })
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn client(&self) -> &Client {

@@ -36,7 +36,9 @@ pub enum PostgresConnectError {
         reason: String,
     },
     /// The server does not take the user or the password.
-    #[error("PostgreSQL at {server} refuses the user: {reason}; check user, password and pg_hba.conf")]
+    #[error(
+        "PostgreSQL at {server} refuses the user: {reason}; check user, password and pg_hba.conf"
+    )]
     AuthenticationFailed {
         /// Host, port and database.
         server: String,
@@ -50,7 +52,9 @@ pub enum PostgresConnectError {
         server: String,
     },
     /// The server is too old.
-    #[error("PostgreSQL at {server} has version {found}: version 12 is the oldest that can be used")]
+    #[error(
+        "PostgreSQL at {server} has version {found}: version 12 is the oldest that can be used"
+    )]
     ServerTooOld {
         /// Host, port and database.
         server: String,

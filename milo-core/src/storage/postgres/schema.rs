@@ -14,7 +14,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{
     connection::{Connection, within},
-    error::{PostgresConnectError, Failure},
+    error::{Failure, PostgresConnectError},
     target::Target,
 };
 
@@ -61,7 +61,8 @@ pub(super) async fn migrate(target: &Target) -> Result<(), PostgresConnectError>
         reason: failure.to_string(),
     };
     let client = connection.client();
-    let lock = "BEGIN; SELECT pg_advisory_xact_lock(1835625585, hashtext(current_setting('search_path')))";
+    let lock =
+        "BEGIN; SELECT pg_advisory_xact_lock(1835625585, hashtext(current_setting('search_path')))";
     within(target.patience.operation, client.batch_execute(lock)).await.map_err(failed)?;
     // Another replica may have been quicker.
     let found = layout(&connection, target).await?;
@@ -86,7 +87,8 @@ async fn layout(connection: &Connection, target: &Target) -> Result<i32, Postgre
     let failed = |failure: Failure| PostgresConnectError::new(&target.server, &failure);
     let parameters: [&(dyn ToSql + Sync); 1] = [&target.schema];
     // Not `to_regclass`: that would remember what it did not find before the lock was there.
-    let there = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'layout')";
+    let there =
+        "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'layout')";
     let there = client.query_one(there, &parameters);
     let there = within(patience, there).await.map_err(failed)?;
     if !there.try_get::<_, bool>(0).map_err(|error| failed(error.into()))? {

@@ -82,7 +82,8 @@ impl Target {
         patience: Patience,
     ) -> Result<Self, PostgresConnectError> {
         let (rest, extra) = split(url)?;
-        let mut config: tokio_postgres::Config = rest.parse().map_err(|error| wrong(&Told(&error)))?;
+        let mut config: tokio_postgres::Config =
+            rest.parse().map_err(|error| wrong(&Told(&error)))?;
         let schema = schema.or_else(|| extra.schema.clone());
         let schema = check_schema(schema.unwrap_or_else(|| DEFAULT_SCHEMA.to_owned()))?;
         let server = server(&config)?;
@@ -106,7 +107,10 @@ impl Target {
 }
 
 impl Extra {
-    fn tls(&self, config: &mut tokio_postgres::Config) -> Result<MakeRustlsConnect, PostgresConnectError> {
+    fn tls(
+        &self,
+        config: &mut tokio_postgres::Config,
+    ) -> Result<MakeRustlsConnect, PostgresConnectError> {
         // As libpq does it: who names an authority wants it to be checked.
         let implied = match self.authority {
             Some(_) if config.get_ssl_mode() == SslMode::Require => Check::Authority,
@@ -146,7 +150,8 @@ fn split(url: &str) -> Result<(String, Extra), PostgresConnectError> {
             _ => known.push(pair),
         }
     }
-    let rest = if known.is_empty() { base.to_owned() } else { format!("{base}?{}", known.join("&")) };
+    let rest =
+        if known.is_empty() { base.to_owned() } else { format!("{base}?{}", known.join("&")) };
     Ok((rest, extra))
 }
 

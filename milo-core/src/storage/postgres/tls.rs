@@ -38,7 +38,10 @@ pub(super) struct Files<'a> {
 }
 
 /// The client's side of TLS.
-pub(super) fn config(check: Check, files: &Files<'_>) -> Result<ClientConfig, PostgresConnectError> {
+pub(super) fn config(
+    check: Check,
+    files: &Files<'_>,
+) -> Result<ClientConfig, PostgresConnectError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = verifier(check, files.authority, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
@@ -71,10 +74,9 @@ fn verifier(
     for certificate in certificates(file)? {
         roots.add(certificate).map_err(|error| unusable(file, &error))?;
     }
-    let strict =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-            .build()
-            .map_err(|error| unusable(file, &error))?;
+    let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| unusable(file, &error))?;
     if check == Check::AuthorityAndHost {
         return Ok(strict);
     }

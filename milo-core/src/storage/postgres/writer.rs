@@ -290,10 +290,7 @@ impl Writer {
 
 impl WriteError {
     /// What somebody is told whose transaction would have had this result.
-    fn instead_of(
-        &self,
-        result: &Result<Revision, CommitError>,
-    ) -> Result<Revision, CommitError> {
+    fn instead_of(&self, result: &Result<Revision, CommitError>) -> Result<Revision, CommitError> {
         Err(match self {
             Self::InDoubt(failure) if result.is_ok() => {
                 CommitError::Uncertain(Box::new(failure.clone()))
