@@ -10,9 +10,9 @@ use super::{
     keys::Prefix,
     messages::{
         COMPACT, CompactionRequest, KeyValue, PUT, PutRequest, RANGE, RangeRequest, RangeResponse,
-        ResponseHeader,
     },
     newest::Newest,
+    numbering::Numbering,
     stream::{Stream, Told},
 };
 use crate::{
@@ -37,6 +37,7 @@ const SNAPSHOTS: usize = 3;
 pub(super) struct Store {
     pub(super) client: Client,
     pub(super) prefix: Prefix,
+    pub(super) numbering: Numbering,
     newest: Newest,
     /// The size of the largest record seen so far.
     largest: AtomicUsize,
@@ -44,14 +45,20 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(client: Client, prefix: Prefix) -> Self {
-        Self { client, prefix, newest: Newest::default(), largest: AtomicUsize::new(GUESSED_BYTES) }
+        Self {
+            client,
+            prefix,
+            numbering: Numbering::default(),
+            newest: Newest::default(),
+            largest: AtomicUsize::new(GUESSED_BYTES),
+        }
     }
 
     pub(super) async fn get(&self, key: &Key) -> Result<Option<Record>, ReadError> {
         let request =
             RangeRequest { key: self.prefix.outer(key.as_bytes()), ..RangeRequest::default() };
         let answer = self.range(request).await.map_err(unavailable)?;
-        Ok(answer.kvs.into_iter().next().map(|kv| record(key.clone(), &kv)))
+        Ok(answer.kvs.into_iter().next().map(|kv| self.named(key.clone(), &kv)))
     }
 
     /// The newest revision. Calls at the same time share a question.
@@ -62,14 +69,15 @@ impl Store {
     /// The newest revision, with the error as it is.
     pub(super) async fn ask_revision(&self) -> Result<Revision, ReadError> {
         let answer = self.range(self.nothing(0)).await.map_err(unavailable)?;
-        revision_of(answer.header.as_ref())
+        self.numbering.revision_of(answer.header.as_ref())
     }
 
     /// Proves that all changes after `revision` are still there, and returns the newest revision.
     pub(super) async fn prove(&self, revision: Revision) -> Result<Revision, ReadError> {
-        let at = start(revision);
+        self.numbering.check(revision)?;
+        let at = self.numbering.start(revision);
         match self.range(self.nothing(at)).await {
-            Ok(answer) => revision_of(answer.header.as_ref()),
+            Ok(answer) => self.numbering.revision_of(answer.header.as_ref()),
             Err(error) => Err(self.explain(error, revision).await),
         }
     }
@@ -96,7 +104,10 @@ impl Store {
     async fn list_once(&self, range: &KeyRange, options: ListOptions) -> Result<Page, ReadError> {
         let (mut next, end) = self.prefix.range(range);
         let mut page = Page { revision: options.at.unwrap_or_default(), ..Page::default() };
-        let mut at = options.at.map_or(0, start);
+        if let Some(at) = options.at {
+            self.numbering.check(at)?;
+        }
+        let mut at = options.at.map_or(0, |at| self.numbering.start(at));
         let mut missing = options.limit.unwrap_or(usize::MAX);
         let mut records = (FIRST_PAGE_BYTES / self.largest.load(Ordering::Relaxed)).max(1);
         loop {
@@ -114,8 +125,8 @@ impl Store {
                 Err(error) => return Err(self.explain(error, page.revision).await),
             };
             if at == 0 {
-                page.revision = revision_of(answer.header.as_ref())?;
-                at = number(page.revision);
+                page.revision = self.numbering.revision_of(answer.header.as_ref())?;
+                at = self.numbering.number(page.revision);
             }
             let last = answer.kvs.last().map(|kv| kv.key.clone());
             let found = answer.kvs.len();
@@ -149,10 +160,11 @@ impl Store {
     /// Forgets what was before `floor`, which is not in the future.
     pub(super) async fn compact(&self, floor: Revision) -> Result<(), ReadError> {
         // An empty store, which is what there is before the second revision, needs no history.
-        if floor <= Revision::FIRST {
+        let revision = self.numbering.number(floor);
+        if revision <= 1 {
             return Ok(());
         }
-        let request = CompactionRequest { revision: number(floor) };
+        let request = CompactionRequest { revision };
         match self.client.call(&COMPACT, request, Repeat::Harmless).await {
             Ok(_) => Ok(()),
             Err(error) if error.verdict == Verdict::Compacted => Ok(()),
@@ -165,10 +177,25 @@ impl Store {
     pub(super) async fn mark(&self) -> Result<Option<Revision>, ReadError> {
         let request = PutRequest { key: self.prefix.marker(), value: Bytes::new() };
         match self.client.call(&PUT, request, Repeat::Harmless).await {
-            Ok(answer) => revision_of(answer.header.as_ref()).map(Some),
+            Ok(answer) => self.numbering.revision_of(answer.header.as_ref()).map(Some),
             Err(error) if error.verdict == Verdict::NoSpace => Ok(None),
             Err(error) => Err(unavailable(error)),
         }
+    }
+
+    /// What stands at a key that is none of the storage's.
+    pub(super) async fn raw(&self, key: Bytes) -> Result<Option<KeyValue>, ReadError> {
+        let request = RangeRequest { key, ..RangeRequest::default() };
+        let answer = self.range(request).await.map_err(unavailable)?;
+        Ok(answer.kvs.into_iter().next())
+    }
+
+    /// Writes to a key that is none of the storage's.
+    #[cfg(feature = "snapshot")]
+    pub(super) async fn put_raw(&self, key: Bytes, value: Bytes) -> Result<(), ReadError> {
+        let request = PutRequest { key, value };
+        let answer = self.client.call(&PUT, request, Repeat::Harmless).await;
+        answer.map(drop).map_err(unavailable)
     }
 
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, CallError> {
@@ -184,7 +211,12 @@ impl Store {
     /// What a record of the storage is called, and its value, in buffers of exactly their size:
     /// they may be kept for long, and must not keep the whole answer.
     pub(super) fn record(&self, kv: &KeyValue) -> Option<Record> {
-        self.prefix.inner(&kv.key).map(|key| record(key, kv))
+        self.prefix.inner(&kv.key).map(|key| self.named(key, kv))
+    }
+
+    fn named(&self, key: Key, kv: &KeyValue) -> Record {
+        let revision = self.numbering.revision(kv.mod_revision);
+        Record { key, revision, value: Bytes::copy_from_slice(&kv.value) }
     }
 
     /// Why the state at `requested` cannot be read.
@@ -212,7 +244,7 @@ impl Store {
         let link = self.client.link();
         let marker = self.prefix.marker();
         let range = (marker.clone(), Bytes::new());
-        let mut stream = Stream::open(self, &link, range, start(revision)).await?;
+        let mut stream = Stream::open(self, &link, range, self.numbering.start(revision)).await?;
         loop {
             match stream.next_within(self.client.deadline()).await? {
                 Told::Created => {}
@@ -220,33 +252,6 @@ impl Store {
                 Told::Changes(..) | Told::Progress(_) => return Ok(None),
             }
         }
-    }
-}
-
-fn record(key: Key, kv: &KeyValue) -> Record {
-    Record { key, revision: revision(kv.mod_revision), value: Bytes::copy_from_slice(&kv.value) }
-}
-
-/// A state that etcd can be asked for. It has none before the first revision, and nothing is in
-/// that one.
-pub(super) fn start(revision: Revision) -> i64 {
-    number(revision.max(Revision::FIRST))
-}
-
-pub(super) fn number(revision: Revision) -> i64 {
-    // What etcd cannot count to is in its future.
-    i64::try_from(revision.get()).unwrap_or(i64::MAX)
-}
-
-/// Etcd's revisions are never negative.
-pub(super) fn revision(number: i64) -> Revision {
-    Revision::new(u64::try_from(number).unwrap_or(0))
-}
-
-pub(super) fn revision_of(header: Option<&ResponseHeader>) -> Result<Revision, ReadError> {
-    match header {
-        Some(header) => Ok(revision(header.revision)),
-        None => Err(ReadError::Unavailable("etcd answered without a revision".into())),
     }
 }
 
