@@ -131,6 +131,8 @@ impl Feed {
     /// before by [`changes`](super::changes).
     async fn begin(&self, link: &Link) -> Result<Pump<'_>, ReadError> {
         let client = &self.store.client;
+        // So that there is a token, and one that is still valid.
+        self.store.revision().await?;
         let proof = self.progress.proof(client, link).await.map_err(super::store::unavailable)?;
         let start = match proof {
             Proof::Request => self.store.revision().await?,
