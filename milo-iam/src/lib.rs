@@ -1,5 +1,7 @@
 //! Identity and access management for Milo: the kinds of `iam.miloapis.com/v1alpha1`.
 
+mod engine;
+mod evaluator;
 pub mod kinds;
 pub mod model;
 mod permission;
@@ -7,6 +9,8 @@ mod question;
 mod text;
 pub mod world;
 
+pub use engine::{Check, Snapshot};
+pub use evaluator::{Evaluator, FeedError, Stale};
 pub use permission::{CORE_SERVICE, MalformedPermission, Permission};
 pub use question::{Principal, Question, TenantRef, UnknownScope, Within};
 pub use text::Text;

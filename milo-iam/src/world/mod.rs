@@ -22,6 +22,8 @@ pub use fact::{
 };
 pub use read::FactError;
 
+pub use crate::Text;
+
 /// A change of a stored object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
