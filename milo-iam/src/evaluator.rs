@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
-    engine::{Snapshot, Writer},
+    engine::{Difference, Snapshot, Writer},
     world::{Change, World},
 };
 
@@ -135,6 +135,23 @@ impl Evaluator {
         *held = Some(writer);
         self.publish(snapshot);
         Ok(())
+    }
+
+    /// What changes would change, exactly. Nothing is changed; other writers wait meanwhile, readers
+    /// do not.
+    ///
+    /// # Errors
+    /// When nothing was listed.
+    pub fn what_if(
+        &self,
+        changes: impl IntoIterator<Item = Change>,
+    ) -> Result<Difference, FeedError> {
+        let (before, after) = {
+            let mut held = self.writer.lock();
+            let writer = held.as_mut().ok_or(FeedError::NotListed)?;
+            (writer.snapshot(), writer.pretend(changes))
+        };
+        Ok(Difference::between(&before, &after))
     }
 
     /// With the writer held: revisions are published in order.

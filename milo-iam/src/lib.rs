@@ -1,5 +1,6 @@
 //! Identity and access management for Milo: the kinds of `iam.miloapis.com/v1alpha1`.
 
+mod certificate;
 mod engine;
 mod evaluator;
 pub mod kinds;
@@ -9,7 +10,11 @@ mod question;
 mod text;
 pub mod world;
 
-pub use engine::{Check, Snapshot};
+pub use certificate::Certificate;
+pub use engine::{
+    AccessChange, Check, Denial, Difference, Explanation, Extent, GrantError, Guard, Objects, Page,
+    Snapshot, Subjects, Suggestion,
+};
 pub use evaluator::{Evaluator, FeedError, Stale};
 pub use permission::{CORE_SERVICE, MalformedPermission, Permission};
 pub use question::{Principal, Question, TenantRef, UnknownScope, Within};

@@ -44,7 +44,7 @@ pub fn check(world: &World, question: &Question) -> bool {
         let Body::Binding { role, subjects, target } = binding.body() else { return false };
         subjects.iter().any(|subject| is(world, &question.principal, subject))
             && place.is_covered_by(&binding.key().home(), target, &kind)
-            && is_below(world, &kind, target.kind(), &mut Vec::new())
+            && is_registered_below(world, &kind, target.kind())
             && has(world, binding.key(), role, &permission, &mut Vec::new())
     })
 }
@@ -85,6 +85,11 @@ fn registrations(world: &World) -> Vec<&Fact> {
 }
 
 /// Rule 6: whether a kind is another, or registered below it.
+#[must_use]
+pub fn is_registered_below(world: &World, kind: &KindName, above: &KindName) -> bool {
+    is_below(world, kind, above, &mut Vec::new())
+}
+
 fn is_below(world: &World, kind: &KindName, above: &KindName, seen: &mut Vec<KindName>) -> bool {
     if kind == above {
         return true;
@@ -160,17 +165,19 @@ pub fn is(world: &World, principal: &Principal, subject: &Subject) -> bool {
 /// Rule 4: what puts a user into a group.
 #[must_use]
 pub fn membership<'a>(world: &'a World, group: &Key, user: &str) -> Option<&'a Fact> {
-    world.of_kind(&MEMBERSHIP).map(|fact| &**fact).find(|fact| {
-        let Body::Membership { group_namespace, group: name, user: member } = fact.body() else {
-            return false;
-        };
-        let home = fact.key().home();
-        *group_namespace == group.namespace
-            && *name == group.name
-            && **member == *user
-            && fact.key().plane == Plane::Platform
-            && (home == Home::Platform || home == group.home())
-    })
+    world.of_kind(&MEMBERSHIP).map(|fact| &**fact).find(|fact| puts_into(fact, group, user))
+}
+
+/// Rule 4: whether a membership puts a user into a group.
+#[must_use]
+pub fn puts_into(membership: &Fact, group: &Key, user: &str) -> bool {
+    let Body::Membership { group_namespace, group: name, user: member } = membership.body() else {
+        return false;
+    };
+    let (key, home) = (membership.key(), membership.key().home());
+    (group_namespace, name, &**member) == (&group.namespace, &group.name, user)
+        && key.plane == Plane::Platform
+        && (home == Home::Platform || home == group.home())
 }
 
 /// An object, or what is above one.

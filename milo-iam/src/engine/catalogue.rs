@@ -34,6 +34,8 @@ pub(super) struct Kind {
     pub(super) name: KindName,
     /// The ids of the kinds that it is registered below, and its own.
     pub(super) above: Vec<u32>,
+    /// The same by name.
+    pub(super) above_names: Vec<KindName>,
 }
 
 impl Catalogue {
@@ -45,11 +47,12 @@ impl Catalogue {
             registrations.iter().map(|found| (found.kind, found.parents)).collect();
         let mut catalogue = Self::default();
         for found in &registrations {
-            let above = ancestors(found.kind, &parents).into_iter();
+            let above = ancestors(found.kind, &parents);
             let kind = Arc::new(Kind {
                 id: kinds.id(found.kind),
                 name: found.kind.clone(),
-                above: above.map(|kind| kinds.id(kind)).collect(),
+                above: above.iter().map(|kind| kinds.id(kind)).collect(),
+                above_names: above.into_iter().cloned().collect(),
             });
             for verb in found.verbs {
                 let (subresource, verb) = verb.split_once('.').unwrap_or(("", verb));
@@ -98,6 +101,12 @@ impl Catalogue {
     /// The permission with an id.
     pub(super) fn permission(&self, id: u32) -> Option<&Permission> {
         self.by_id.get(id as usize)
+    }
+
+    /// Whether a permission is registered in this very form.
+    pub(super) fn is_registered(&self, permission: &Permission) -> bool {
+        let found = self.permissions.get(permission);
+        found.is_some_and(|found| self.permission(found.id) == Some(permission))
     }
 
     /// How many permissions are registered; their ids are less.
@@ -175,7 +184,7 @@ impl Roles {
             let role = id(fact);
             for permission in permissions.iter().filter_map(|text| text.parse().ok()) {
                 if let Some(found) = catalogue.permissions.get(&permission)
-                    && catalogue.permission(found.id) == Some(&permission)
+                    && catalogue.is_registered(&permission)
                 {
                     roles.add(role, found.id);
                 }

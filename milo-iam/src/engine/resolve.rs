@@ -49,10 +49,10 @@ impl Nodes {
 
 /// What is above a place.
 #[derive(Clone, Copy, Default)]
-struct Above<'a> {
-    organization: Option<&'a Element>,
-    project: Option<&'a Element>,
-    user: Option<&'a Element>,
+pub(super) struct Above<'a> {
+    pub(super) organization: Option<&'a Element>,
+    pub(super) project: Option<&'a Element>,
+    pub(super) user: Option<&'a Element>,
 }
 
 impl Snapshot {
@@ -123,13 +123,13 @@ impl Snapshot {
         Some(above)
     }
 
-    fn tenant(&self, kind: &KindName, tenant: &TenantRef) -> Option<&Element> {
+    pub(super) fn tenant(&self, kind: &KindName, tenant: &TenantRef) -> Option<&Element> {
         let key = KeyRef { kind, project: None, namespace: "", name: &tenant.name };
         self.element(key).filter(|found| tenant.means(found.fact.uid()))
     }
 
     /// A tenant and what is above it; nothing when its organization is not there.
-    fn above<'a>(&'a self, tenant: &'a Element) -> Option<Above<'a>> {
+    pub(super) fn above<'a>(&'a self, tenant: &'a Element) -> Option<Above<'a>> {
         match tenant.fact.body() {
             Body::Organization => Some(Above { organization: Some(tenant), ..Above::default() }),
             Body::Project { organization, organization_uid } => {
@@ -157,7 +157,7 @@ impl Snapshot {
 
     /// The nodes of the object and of what is above it, by homes that reach them, as far as the kind
     /// is registered below.
-    fn collect(&self, kind: &Kind, object: Option<&Element>, above: Above<'_>) -> Nodes {
+    pub(super) fn collect(&self, kind: &Kind, object: Option<&Element>, above: Above<'_>) -> Nodes {
         let platform = self.home(&Home::Platform);
         let organization = self.home_of(above.organization);
         let project = self.home_of(above.project);
@@ -177,17 +177,17 @@ impl Snapshot {
         add(above.project, PROJECT_ID, homes);
         add(above.organization, ORGANIZATION_ID, [platform, organization, None]);
         add(above.user, USER_ID, [platform, None, None]);
-        for (home, of_home) in homes.iter().flatten().zip([
+        let tenants_in_reach = [
             [above.organization, above.project, above.user],
             [above.organization, above.project, None],
             [None, above.project, None],
-        ]) {
-            let has = |found: u32| {
-                let tenant = of_home.get(found as usize).copied().flatten();
-                found == kind.id || tenant.is_some()
+        ];
+        for (home, tenants) in homes.into_iter().zip(tenants_in_reach) {
+            let is_there = |found: u32| {
+                found == kind.id || tenants.get(found as usize).copied().flatten().is_some()
             };
-            for (found, node) in home.kinds.iter() {
-                if has(*found) && kind.above.contains(found) {
+            for (found, node) in home.into_iter().flat_map(|home| home.kinds.iter()) {
+                if is_there(*found) && kind.above.contains(found) {
                     nodes.push(*node);
                 }
             }

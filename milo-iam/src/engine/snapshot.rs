@@ -4,11 +4,12 @@ use std::{hash::Hash, sync::Arc};
 
 use crate::{
     Principal, Question, Text,
-    world::{Body, Fact, Home, Key, KindName, Plane, Subject, Target, World},
+    world::{Body, Fact, Home, Key, KindName, Plane, Subject, World},
 };
 
 use super::{
     catalogue::{Catalogue, Registered, Roles},
+    extent::Extent,
     resolve::Nodes,
     rows::{Grant, Rows, about},
     slab::Slab,
@@ -52,6 +53,34 @@ impl Entry for Element {
     }
 }
 
+/// An [`Element`], by what bindings name.
+#[derive(Clone, Debug)]
+pub(super) struct Named(pub(super) Arc<Fact>);
+
+impl Named {
+    /// The hash of what bindings name.
+    pub(super) fn hash_of(kind: &KindName, namespace: &str, name: &str, uid: &str) -> u64 {
+        hash_of(&(kind, namespace, name, uid))
+    }
+}
+
+impl Entry for Named {
+    fn hash(&self) -> u64 {
+        let key = self.0.key();
+        Self::hash_of(&key.kind, &key.namespace, &key.name, self.0.uid())
+    }
+}
+
+/// A project, by its UID.
+#[derive(Clone, Debug)]
+pub(super) struct ProjectEntry(pub(super) Arc<Fact>);
+
+impl Entry for ProjectEntry {
+    fn hash(&self) -> u64 {
+        hash_of(&**self.0.uid())
+    }
+}
+
 /// A user or a service account that exists: by what it signs in with, the subjects that it is.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
@@ -77,13 +106,6 @@ impl Entry for HomeEntry {
     fn hash(&self) -> u64 {
         hash_of(&self.home)
     }
-}
-
-/// Where bindings grant: a target, with the home of the bindings that name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Node {
-    pub(crate) home: Home,
-    pub(crate) target: Target,
 }
 
 /// The facts and their indexes as of one revision. It does not change; to copy it costs little.
@@ -116,10 +138,12 @@ pub struct Snapshot {
     pub(super) roles: Arc<Roles>,
     pub(super) identities: Table<Identity>,
     pub(super) elements: Table<Element>,
+    pub(super) named: Table<Named>,
+    pub(super) projects: Table<ProjectEntry>,
     pub(super) homes: Table<HomeEntry>,
     pub(super) by_node: Rows,
     pub(super) by_subject: Rows,
-    pub(super) nodes: Slab<Node>,
+    pub(super) extents: Slab<Extent>,
     pub(super) subjects: Slab<Subject>,
     pub(super) bindings: Slab<Key>,
 }
@@ -215,6 +239,12 @@ impl Snapshot {
 
     pub(super) fn element(&self, key: KeyRef<'_>) -> Option<&Element> {
         self.elements.find(hash_of(&key), |element| KeyRef::from(element.fact.key()) == key)
+    }
+
+    /// The project with a UID.
+    pub(super) fn project(&self, uid: &str) -> Option<&Element> {
+        let found = self.projects.find(hash_of(uid), |entry| **entry.0.uid() == *uid)?;
+        self.element(KeyRef::from(found.0.key()))
     }
 
     pub(super) fn home(&self, home: &Home) -> Option<&HomeEntry> {

@@ -17,11 +17,15 @@ use crate::{
 
 use super::{
     catalogue::{Catalogue, Roles},
+    extent::Extent,
     resolve::TENANT_KINDS,
     rows::{Edit, Grant, Rows},
     slab::Interner,
-    snapshot::{Element, HomeEntry, Identity, KeyRef, Node, SYSTEM_GROUPS, Snapshot, is_tenant},
-    table::{Table, hash_of},
+    snapshot::{
+        Element, HomeEntry, Identity, KeyRef, Named, ProjectEntry, SYSTEM_GROUPS, Snapshot,
+        is_tenant,
+    },
+    table::{Entry, Table, hash_of},
 };
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -35,7 +39,7 @@ pub(crate) struct Writer {
     snapshot: Snapshot,
     kinds: Interner<KindName>,
     homes: Interner<Home>,
-    nodes: Interner<Node>,
+    nodes: Interner<Extent>,
     subjects: Interner<Subject>,
     roles: Interner<Key>,
     bindings: Interner<Key>,
@@ -90,10 +94,12 @@ impl Writer {
                 roles: Arc::default(),
                 identities: Table::for_entries(expected),
                 elements: Table::for_entries(expected),
+                named: Table::for_entries(expected),
+                projects: Table::for_entries(expected / 64),
                 homes: Table::for_entries(expected / 64),
                 by_node: Rows::default(),
                 by_subject: Rows::default(),
-                nodes: nodes.things().clone(),
+                extents: nodes.things().clone(),
                 subjects: subjects.things().clone(),
                 bindings: bindings.things().clone(),
             },
@@ -145,6 +151,22 @@ impl Writer {
         }
     }
 
+    /// The snapshot that changes would give. The facts stay as they are.
+    pub(crate) fn pretend(&mut self, changes: impl IntoIterator<Item = Change>) -> Snapshot {
+        let revision = self.snapshot.revision;
+        let before = self.snapshot.world.clone();
+        let changes: Vec<Change> = changes.into_iter().collect();
+        let undo = |change: &Change| match before.get(change.key()) {
+            Some(fact) => Change::Put(fact.clone()),
+            None => Change::Remove(change.key().clone()),
+        };
+        let back: Vec<Change> = changes.iter().map(undo).collect();
+        self.apply(revision, changes);
+        let pretended = self.snapshot();
+        self.apply(revision, back);
+        pretended
+    }
+
     fn add(&mut self, fact: &Arc<Fact>) {
         self.by_uid.insert_unique(hash_of(fact.uid()), fact.clone(), |fact| hash_of(fact.uid()));
         if let Body::Binding { .. } = fact.body() {
@@ -165,6 +187,12 @@ impl Writer {
         self.track(fact, false);
         let key = KeyRef::from(fact.key());
         self.snapshot.elements.remove(hash_of(&key), |e| KeyRef::from(e.fact.key()) == key);
+        let named = Named(fact.clone());
+        self.snapshot.named.remove(named.hash(), |found| found.0.key() == fact.key());
+        if let Body::Project { .. } = fact.body() {
+            let entry = ProjectEntry(fact.clone());
+            self.snapshot.projects.remove(entry.hash(), |found| found.0.key() == fact.key());
+        }
     }
 
     /// Keeps the look-ups for identities, and notes what is stale.
@@ -209,7 +237,7 @@ impl Writer {
         let Body::Binding { role, subjects, target } = fact.body() else { return };
         // A role that may not be named is granted nowhere.
         let Some(role) = named_role(fact.key(), role) else { return };
-        let node = self.node(Node { home: fact.key().home(), target: target.clone() });
+        let node = self.node(Extent { home: fact.key().home(), target: target.clone() });
         let (role, binding) = (self.roles.id(&role), self.bindings.id(fact.key()));
         for subject in subjects {
             let subject = self.subjects.id(subject);
@@ -221,7 +249,7 @@ impl Writer {
     }
 
     /// The id of a node, which is made known to where it will be looked for.
-    fn node(&mut self, node: Node) -> u32 {
+    fn node(&mut self, node: Extent) -> u32 {
         let known = self.nodes.len();
         let id = self.nodes.id(&node);
         if id as usize != known {
@@ -266,6 +294,11 @@ impl Writer {
     fn put_element(&mut self, fact: &Arc<Fact>) {
         let nodes = self.nodes_of.get(&fact.as_target()).cloned().unwrap_or_default();
         if !nodes.is_empty() || is_tenant(fact) {
+            if let Body::Project { .. } = fact.body() {
+                let entry = ProjectEntry(fact.clone());
+                self.snapshot.projects.put(entry, |found| found.0.key() == fact.key());
+            }
+            self.snapshot.named.put(Named(fact.clone()), |found| found.0.key() == fact.key());
             let element = Element { fact: fact.clone(), nodes };
             self.snapshot.elements.put(element, |found| found.fact.key() == fact.key());
         }
@@ -286,7 +319,7 @@ impl Writer {
         }
         self.snapshot.by_node.apply(pending.by_node);
         self.snapshot.by_subject.apply(pending.by_subject);
-        self.snapshot.nodes = self.nodes.things().clone();
+        self.snapshot.extents = self.nodes.things().clone();
         self.snapshot.subjects = self.subjects.things().clone();
         self.snapshot.bindings = self.bindings.things().clone();
     }

@@ -307,6 +307,19 @@ pub enum Subject {
     System(Text),
 }
 
+impl Subject {
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &Text {
+        match self {
+            Self::User { name, .. }
+            | Self::ServiceAccount { name, .. }
+            | Self::Group { name, .. }
+            | Self::System(name) => name,
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,13 +9,14 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use imbl::OrdMap;
+use imbl::{OrdMap, ordmap::DiffItem};
 
 mod builder;
 mod fact;
 mod read;
 
 pub use builder::WorldBuilder;
+pub(crate) use fact::organization_namespace;
 pub use fact::{
     Body, Fact, Home, Key, KindName, ORGANIZATION_NAMESPACE_PREFIX, Plane, RoleName,
     SYSTEM_NAMESPACE, Subject, Target,
@@ -109,6 +110,19 @@ impl World {
         };
         let facts = self.facts.range((from, Bound::Unbounded));
         facts.map(|(_, fact)| fact).take_while(move |fact| fact.key().kind == *kind)
+    }
+
+    /// What differs from another world: for each key, the fact here and the fact there. Worlds that
+    /// come from one another share what they have in common, which is not looked at.
+    pub(crate) fn differences<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (Option<&'a Arc<Fact>>, Option<&'a Arc<Fact>>)> {
+        self.facts.diff(&other.facts).map(|item| match item {
+            DiffItem::Add(_, new) => (None, Some(new)),
+            DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
+            DiffItem::Remove(_, old) => (Some(old), None),
+        })
     }
 
     /// How many facts there are.
