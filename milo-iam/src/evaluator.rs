@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
     engine::{Difference, Snapshot, Writer},
+    publication::Publication,
     world::{Change, World},
 };
 
@@ -34,8 +33,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Evaluator {
-    snapshot: ArcSwap<Snapshot>,
-    writer: Mutex<Option<Writer>>,
+    states: Publication<Option<Writer>, Snapshot>,
     revision: watch::Sender<u64>,
 }
 
@@ -77,8 +75,7 @@ impl Evaluator {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            snapshot: ArcSwap::from_pointee(Snapshot::of(World::new())),
-            writer: Mutex::new(None),
+            states: Publication::new(None, Snapshot::of(World::new())),
             revision: watch::Sender::new(0),
         }
     }
@@ -86,7 +83,7 @@ impl Evaluator {
     /// The facts and indexes as of the newest known revision.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
+        self.states.load()
     }
 
     /// Applies changes that take the facts to a revision, all at once.
@@ -99,16 +96,14 @@ impl Evaluator {
         revision: u64,
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<(), FeedError> {
-        let mut held = self.writer.lock();
-        let Some(writer) = held.as_mut() else { return Err(FeedError::NotListed) };
-        let known = self.snapshot.load().revision();
-        if revision <= known {
-            return Err(FeedError::OutOfOrder { offered: revision, known });
-        }
-        writer.apply(revision, changes);
-        let snapshot = writer.snapshot();
-        self.publish(snapshot);
-        Ok(())
+        self.publish(|held, known| {
+            let writer = held.as_mut().ok_or(FeedError::NotListed)?;
+            if revision <= known {
+                return Err(FeedError::OutOfOrder { offered: revision, known });
+            }
+            writer.apply(revision, changes);
+            Ok(writer.snapshot())
+        })
     }
 
     /// Tells that nothing changed up to a revision, as a watch's bookmark does.
@@ -125,16 +120,12 @@ impl Evaluator {
     /// # Errors
     /// When the known revision is newer.
     pub fn relist(&self, revision: u64, world: World) -> Result<(), FeedError> {
-        let mut held = self.writer.lock();
-        let known = self.snapshot.load().revision();
-        if revision < known {
-            return Err(FeedError::OutOfOrder { offered: revision, known });
-        }
-        let writer = Writer::new(revision, world);
-        let snapshot = writer.snapshot();
-        *held = Some(writer);
-        self.publish(snapshot);
-        Ok(())
+        self.publish(|held, known| {
+            if revision < known {
+                return Err(FeedError::OutOfOrder { offered: revision, known });
+            }
+            Ok(held.insert(Writer::new(revision, world)).snapshot())
+        })
     }
 
     /// What changes would change, exactly. Nothing is changed; other writers wait meanwhile, readers
@@ -146,19 +137,30 @@ impl Evaluator {
         &self,
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<Difference, FeedError> {
-        let (before, after) = {
-            let mut held = self.writer.lock();
+        let (before, after) = self.states.with_writer(|held| {
             let writer = held.as_mut().ok_or(FeedError::NotListed)?;
-            (writer.snapshot(), writer.pretend(changes))
-        };
+            Ok((writer.snapshot(), writer.pretend(changes)))
+        })?;
         Ok(Difference::between(&before, &after))
     }
 
-    /// With the writer held: revisions are published in order.
-    fn publish(&self, snapshot: Snapshot) {
-        let revision = snapshot.revision();
-        self.snapshot.store(Arc::new(snapshot));
-        self.revision.send_replace(revision);
+    /// Revisions are published, and told of, in order.
+    fn publish(
+        &self,
+        make: impl FnOnce(&mut Option<Writer>, u64) -> Result<Snapshot, FeedError>,
+    ) -> Result<(), FeedError> {
+        let make = |held: &mut Option<Writer>, known: &Snapshot| make(held, known.revision());
+        self.states.publish(make, |published| {
+            self.revision.send_replace(published.revision());
+        })
+    }
+
+    /// Follows how access changes from now on.
+    #[must_use]
+    pub fn decision_changes(&self) -> DecisionChanges<'_> {
+        // First the subscription, so that nothing falls in between.
+        let revision = self.revision.subscribe();
+        DecisionChanges { evaluator: self, revision, last: self.snapshot() }
     }
 
     /// The snapshot of a revision or of a later one, once it is there. With the revision of one's
@@ -173,6 +175,44 @@ impl Evaluator {
         if matches!(arrived, Ok(Ok(_))) {
             return Ok(self.snapshot());
         }
-        Err(Stale { wanted: revision, known: self.snapshot.load().revision() })
+        Err(Stale { wanted: revision, known: self.snapshot().revision() })
+    }
+}
+
+/// How access changes, from one state to the next that is looked at; see
+/// [`Evaluator::decision_changes`].
+#[derive(Debug)]
+pub struct DecisionChanges<'a> {
+    evaluator: &'a Evaluator,
+    revision: watch::Receiver<u64>,
+    last: Arc<Snapshot>,
+}
+
+/// How access changed between two revisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionChange {
+    /// The revision before.
+    pub from: u64,
+    /// The revision after.
+    pub to: u64,
+    /// What changed.
+    pub difference: Difference,
+}
+
+impl DecisionChanges<'_> {
+    /// Waits until access changes. Revisions that change nobody's access are passed over; those
+    /// that came while nobody waited are told together. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> DecisionChange {
+        loop {
+            // The sender lives as long as the evaluator, which is borrowed.
+            let _ = self.revision.changed().await;
+            let newest = self.evaluator.snapshot();
+            let difference = Difference::between(&self.last, &newest);
+            let from = self.last.revision();
+            self.last = newest;
+            if !difference.is_empty() {
+                return DecisionChange { from, to: self.last.revision(), difference };
+            }
+        }
     }
 }

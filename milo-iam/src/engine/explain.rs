@@ -11,7 +11,8 @@ use crate::{
     Certificate, Permission, Principal, Question, Text, Within, model,
     world::{
         BINDING, Body, Change, Fact, GROUP, Home, Key, KindName, MEMBERSHIP, NAMESPACE, ROLE,
-        RoleName, SERVICE_ACCOUNT, SYSTEM_NAMESPACE, Subject, Target, USER, World, organization_namespace,
+        RoleName, SERVICE_ACCOUNT, SYSTEM_NAMESPACE, Subject, Target, USER, World,
+        organization_namespace,
     },
 };
 
@@ -133,10 +134,7 @@ impl Snapshot {
         let mut denial =
             Denial { question: question.clone(), guard: None, suggestions: Vec::new() };
         match check {
-            None if self.catalogue.registered(&question.permission).is_none() => {
-                denial.guard = Some(Guard::Unregistered(question.permission.clone()));
-            }
-            None => denial.guard = Some(Guard::NotThere(question.within.clone())),
+            None => denial.guard = self.guard(question),
             Some(check) => match self.who(&question.principal) {
                 Ok(subject) => {
                     denial.suggestions = self.suggestions(question, &check, &subject);
@@ -148,6 +146,16 @@ impl Snapshot {
             },
         }
         Explanation::Denied(denial)
+    }
+
+    /// What denies a question whatever is granted: that its permission is not registered, or its
+    /// control plane does not exist or does not hold what is asked about. Costs little.
+    #[must_use]
+    pub fn guard(&self, question: &Question) -> Option<Guard> {
+        if self.catalogue.registered(&question.permission).is_none() {
+            return Some(Guard::Unregistered(question.permission.clone()));
+        }
+        self.resolve(question).is_none().then(|| Guard::NotThere(question.within.clone()))
     }
 
     fn prove(&self, question: &Question, check: &Check<'_>) -> Option<Certificate> {
