@@ -235,7 +235,7 @@ impl Milo {
 }
 
 /// Mean, and the given percentiles of single calls, in nanoseconds.
-fn measure<T>(items: &[T], mut call: impl FnMut(&T) -> bool) -> (f64, [u64; 3], usize) {
+fn measure<T>(items: &[T], mut call: impl FnMut(&T) -> bool) -> Measured {
     let mut allowed = 0;
     let start = Instant::now();
     for item in items {
@@ -263,6 +263,18 @@ fn resident() -> usize {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+type Measured = (f64, [u64; 3], usize);
+
+/// Checks that were looked up before: all of them, those that are denied, and a few over and over.
+fn by_ids(snapshot: &Snapshot, questions: &[Question]) -> (Measured, Measured, Measured) {
+    let checks: Vec<_> = questions.iter().filter_map(|q| snapshot.resolve(q)).collect();
+    let all = measure(&checks, milo_iam::Check::is_allowed);
+    let denied: Vec<_> = checks.iter().filter(|check| !check.is_allowed()).cloned().collect();
+    let hot: Vec<_> = checks.iter().take(64).cycle().take(QUESTIONS).cloned().collect();
+    let denied = measure(&denied, milo_iam::Check::is_allowed);
+    (all, denied, measure(&hot, milo_iam::Check::is_allowed))
+}
+
 fn run(bindings: usize) {
     let milo = Milo::new(bindings);
     let questions = milo.questions;
@@ -277,14 +289,9 @@ fn run(bindings: usize) {
             assert_eq!(snapshot.check(question), model::check(&world, question), "{question}");
         }
     }
-    let checks: Vec<_> = questions.iter().filter_map(|q| snapshot.resolve(q)).collect();
-    let ids = measure(&checks, |check| check.is_allowed());
+    let (ids, deny, hot) = by_ids(&snapshot, &questions);
     let texts = measure(&questions, |question| snapshot.check(question));
-    let denied: Vec<_> = checks.iter().filter(|check| !check.is_allowed()).cloned().collect();
-    let deny = measure(&denied, |check| check.is_allowed());
-    let hot: Vec<_> = checks.iter().take(64).cycle().take(QUESTIONS).cloned().collect();
-    let hot = measure(&hot, |check| check.is_allowed());
-    drop((checks, snapshot));
+    drop(snapshot);
     let applied = churn(world, bindings);
     println!(
         "| {bindings} | {:.0} | {} / {} / {} | {:.0} | {:.0} | {:.0} | {} / {} | {} | {} | {:.2} s |",

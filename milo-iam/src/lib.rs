@@ -1,4 +1,44 @@
-//! Identity and access management for Milo: the kinds of `iam.miloapis.com/v1alpha1`.
+//! Identity and access management for Milo: the kinds of `iam.miloapis.com/v1alpha1`, and an
+//! evaluator that answers in process, explains itself and is never stale.
+//!
+//! | module or type | what it is |
+//! |---|---|
+//! | [`kinds`] | the kinds as Rust types with their schemas |
+//! | [`world`] | the facts that decide, read from stored objects |
+//! | [`model`] | what access means, in about a page: the reference |
+//! | [`Evaluator`] | takes lists and changes with revisions, publishes whole states |
+//! | [`Snapshot`] | one state: checks, lists, explanations, what-ifs, guards against escalation |
+//! | [`Certificate`] | why something is allowed, to be checked by whoever doubts it |
+//! | [`IamAuthorizer`] | the evaluator as [`milo_core::authorization::Authorizer`] |
+//!
+//! ```
+//! use milo_iam::{Evaluator, Explanation, Principal, Question, Within, world::WorldBuilder};
+//!
+//! let world = WorldBuilder::new()
+//!     .organization("acme")
+//!     .project("web", "acme")
+//!     .user("ada")
+//!     .kind("g.io", "Thing", "things", &["get"], &["Project"])
+//!     .role("", "viewer", &["g.io/things.get"], &[])
+//!     .bind_on_organization("acme", "ada-views", "viewer", "ada", "acme")
+//!     .build();
+//! let evaluator = Evaluator::new();
+//! evaluator.relist(1, world)?;
+//!
+//! let snapshot = evaluator.snapshot();
+//! let question = Question::new(Principal::new("ada"), "g.io/things.get".parse()?)
+//!     .within(Within::project("web"))
+//!     .name("a");
+//! assert!(snapshot.check(&question));
+//! let Explanation::Allowed(proof) = snapshot.explain(&question) else { unreachable!() };
+//! assert!(proof.verify(snapshot.world()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+// The Rust in the README must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod authorizer;
 mod certificate;

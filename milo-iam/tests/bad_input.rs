@@ -124,7 +124,7 @@ fn malformed_permissions_and_look_alikes_grant_nothing() {
 fn names_with_separators_are_no_other_names() {
     let bound = |namespace: &str, name: &str| {
         let thing = KindName::new("g.io", "Thing");
-        let key = Key::new(thing.clone(), name).namespace(namespace).in_project("web-uid");
+        let key = Key::new(thing, name).namespace(namespace).in_project("web-uid");
         let fact = Fact::new(key, "t-uid", Body::Other);
         let target = fact.as_target();
         base()
@@ -193,7 +193,7 @@ fn dangling_references_grant_nothing() {
     };
     let role = RoleName { namespace: "nowhere".into(), name: "r".into() };
     let target = object_of(&base().build(), "Project", "web");
-    let body = Body::Binding { role, subjects: vec![staff, user("ada")], target: target.clone() };
+    let body = Body::Binding { role, subjects: vec![staff, user("ada")], target };
     let world = base().put(Fact::new(binding_key("b", "organization-acme"), "b", body)).build();
     assert!(!allowed(&world, &question()));
     let snapshot = Snapshot::of(world);

@@ -293,7 +293,7 @@ fn soak() {
     let for_user = |name: &str| {
         WorldBuilder::new().bind("acme", "b", "viewer", vec![user(name)], target.clone()).build()
     };
-    let holder = |revision: u64| if revision % 2 == 0 { "ada" } else { "bob" };
+    let holder = |revision: u64| if revision.is_multiple_of(2) { "ada" } else { "bob" };
     let move_to = |name: &str| {
         Change::Put(for_user(name).get(&binding_key("b", "organization-acme")).unwrap().clone())
     };
@@ -318,7 +318,7 @@ fn soak() {
         let mut revision = 2;
         while Instant::now() < end {
             revision += 1;
-            if revision % 50 == 0 {
+            if revision.is_multiple_of(50) {
                 evaluator.relist(revision, world().with([move_to(holder(revision))])).unwrap();
             } else {
                 evaluator.apply(revision, [revoke(), move_to(holder(revision))]).unwrap();

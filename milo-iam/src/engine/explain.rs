@@ -29,9 +29,9 @@ const SUGGESTIONS: usize = 5;
 #[serde(rename_all = "camelCase")]
 pub enum Explanation {
     /// Allowed: the proof.
-    Allowed(Certificate),
+    Allowed(Box<Certificate>),
     /// Denied: what is missing.
-    Denied(Denial),
+    Denied(Box<Denial>),
 }
 
 /// Why something is denied.
@@ -129,7 +129,7 @@ impl Snapshot {
     pub fn explain(&self, question: &Question) -> Explanation {
         let check = self.resolve(question);
         if let Some(certificate) = check.as_ref().and_then(|check| self.prove(question, check)) {
-            return Explanation::Allowed(certificate);
+            return Explanation::Allowed(Box::new(certificate));
         }
         let mut denial =
             Denial { question: question.clone(), guard: None, suggestions: Vec::new() };
@@ -145,7 +145,7 @@ impl Snapshot {
                 Err(guard) => denial.guard = Some(guard),
             },
         }
-        Explanation::Denied(denial)
+        Explanation::Denied(Box::new(denial))
     }
 
     /// What denies a question whatever is granted: that its permission is not registered, or its

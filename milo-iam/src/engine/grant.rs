@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Permission, Principal, Question, model,
-    world::{Body, Fact, Key, Target},
+    world::{Body, Fact, Home, Key, Target},
 };
 
 use super::{catalogue::Registered, extent::Extent, rows::about, snapshot::Snapshot};
@@ -18,7 +18,7 @@ const BIND: (&str, &str, &str) = ("iam.miloapis.com", "roles", "bind");
 pub enum GrantError {
     /// The fact is not a binding.
     #[error("{0} is not a PolicyBinding")]
-    NotABinding(Key),
+    NotABinding(String),
     /// The role is not there, or of another tenant. Whoever made it later would decide what is
     /// granted.
     #[error(
@@ -27,18 +27,20 @@ pub enum GrantError {
     )]
     UnknownRole {
         /// The binding.
-        binding: Key,
+        binding: String,
     },
     /// The target is not there, has another UID, or lives with another tenant.
     #[error(
-        "{binding}: spec.resourceSelector: {target} is not within {}: bind it where it lives",
-        binding.home()
+        "{binding}: spec.resourceSelector: {target} is not within {home}, or has another UID: bind \
+         it where it lives"
     )]
     OutOfReach {
         /// The binding.
-        binding: Key,
+        binding: String,
         /// What it names.
-        target: Target,
+        target: String,
+        /// Whose the binding is.
+        home: Home,
     },
     /// The writer does not hold what the binding would grant.
     #[error(
@@ -48,11 +50,11 @@ pub enum GrantError {
     )]
     Escalation {
         /// Who writes.
-        writer: Principal,
+        writer: String,
         /// The role.
-        role: Key,
+        role: String,
         /// On what.
-        target: Target,
+        target: String,
         /// What the writer does not hold.
         missing: Vec<Permission>,
     },
@@ -77,14 +79,15 @@ impl Snapshot {
     pub fn can_grant(&self, writer: &Principal, binding: &Fact) -> Result<(), GrantError> {
         let key = binding.key();
         let Body::Binding { role, target, .. } = binding.body() else {
-            return Err(GrantError::NotABinding(key.clone()));
+            return Err(GrantError::NotABinding(key.to_string()));
         };
         let named = model::named_role(&self.world, key, role)
             .filter(|role| matches!(role.body(), Body::Role { .. }))
-            .ok_or_else(|| GrantError::UnknownRole { binding: key.clone() })?;
+            .ok_or_else(|| GrantError::UnknownRole { binding: key.to_string() })?;
         let extent = Extent { home: key.home(), target: target.clone() };
         if matches!(target, Target::Object { .. }) && self.object_in_reach(&extent).is_none() {
-            return Err(GrantError::OutOfReach { binding: key.clone(), target: target.clone() });
+            let (binding, target) = (key.to_string(), target.to_string());
+            return Err(GrantError::OutOfReach { binding, target, home: extent.home });
         }
         if self.may_bind(writer, named.key()) {
             return Ok(());
@@ -93,8 +96,12 @@ impl Snapshot {
         if missing.is_empty() {
             return Ok(());
         }
-        let (writer, role) = (writer.clone(), named.key().clone());
-        Err(GrantError::Escalation { writer, role, target: target.clone(), missing })
+        Err(GrantError::Escalation {
+            writer: writer.to_string(),
+            role: named.key().to_string(),
+            target: target.to_string(),
+            missing,
+        })
     }
 
     fn may_bind(&self, writer: &Principal, role: &Key) -> bool {

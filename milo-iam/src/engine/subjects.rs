@@ -1,6 +1,6 @@
 //! Who has a permission: in short, and one by one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::{
     Principal, Question, Text,
@@ -93,11 +93,11 @@ pub(super) fn expand(world: &World, subjects: &[Subject]) -> BTreeSet<Text> {
             }
         }
     }
-    uids.retain(|uid| exists(world, uid));
+    let is_user = |uid: &Text| world.get(&Key::new(USER.clone(), uid)).is_some();
+    if uids.iter().all(is_user) {
+        return uids;
+    }
+    let accounts: HashSet<&Text> = world.of_kind(&SERVICE_ACCOUNT).map(|fact| fact.uid()).collect();
+    uids.retain(|uid| is_user(uid) || accounts.contains(uid));
     uids
-}
-
-fn exists(world: &World, uid: &Text) -> bool {
-    let is_user = world.get(&Key::new(USER.clone(), uid)).is_some();
-    is_user || world.of_kind(&SERVICE_ACCOUNT).any(|account| account.uid() == uid)
 }

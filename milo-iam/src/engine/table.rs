@@ -41,7 +41,6 @@ impl<T: Entry> Table<T> {
 
     /// The part in which a hash belongs. hashbrown uses the lowest and the highest bits.
     fn part(&self, hash: u64) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "masked to the number of parts")]
         let bits = (hash >> 32) as usize & 0x00ff_ffff;
         bits & (self.parts.len() - 1)
     }

@@ -249,7 +249,7 @@ fn objects() -> impl Strategy<Value = Change> {
 
 /// What most worlds begin with, so that random bindings grant something.
 fn base() -> Vec<Change> {
-    let project = |name: &str, organization: &str| Body::Project {
+    let project = |organization: &str| Body::Project {
         organization: organization.into(),
         organization_uid: uid(organization, 1).into(),
     };
@@ -257,8 +257,8 @@ fn base() -> Vec<Change> {
     let mut base = vec![
         put(rm("Organization", "a"), "a-1", Body::Organization),
         put(rm("Organization", "b"), "b-1", Body::Organization),
-        put(rm("Project", "p"), "p-1", project("p", "a")),
-        put(rm("Project", "q"), "q-1", project("q", "b")),
+        put(rm("Project", "p"), "p-1", project("a")),
+        put(rm("Project", "q"), "q-1", project("b")),
     ];
     for name in ["u0", "u1"] {
         base.push(put(Key::new(KindName::new(IAM, "User"), name), &uid(name, 1), Body::User));
