@@ -315,7 +315,7 @@ fn soak() {
             reads
         };
         let readers = [scope.spawn(reader), scope.spawn(reader)];
-        let mut revision = 2;
+        let mut revision = 2u64;
         while Instant::now() < end {
             revision += 1;
             if revision.is_multiple_of(50) {

@@ -3,14 +3,13 @@
 use crate::{
     Question, TenantRef, Within,
     world::{
-        Body, Fact, Home, KindName, NAMESPACE, ORGANIZATION, ORGANIZATION_NAMESPACE_PREFIX,
-        PROJECT, USER,
+        Body, Fact, KindName, NAMESPACE, ORGANIZATION, ORGANIZATION_NAMESPACE_PREFIX, PROJECT, USER,
     },
 };
 
 use super::{
     catalogue::Kind,
-    snapshot::{Element, HomeEntry, KeyRef, Snapshot},
+    snapshot::{Element, HomeEntry, HomeRef, KeyRef, Snapshot},
 };
 
 /// The kinds of tenants have the first ids of kinds, in this order.
@@ -149,16 +148,16 @@ impl Snapshot {
 
     fn home_of(&self, tenant: Option<&Element>) -> Option<&HomeEntry> {
         let fact: &Fact = &tenant?.fact;
-        self.home(&match fact.body() {
-            Body::Organization => Home::Organization(fact.key().name.clone()),
-            _ => Home::Project(fact.uid().clone()),
+        self.home(match fact.body() {
+            Body::Organization => HomeRef::Organization(&fact.key().name),
+            _ => HomeRef::Project(fact.uid()),
         })
     }
 
     /// The nodes of the object and of what is above it, by homes that reach them, as far as the kind
     /// is registered below.
     pub(super) fn collect(&self, kind: &Kind, object: Option<&Element>, above: Above<'_>) -> Nodes {
-        let platform = self.home(&Home::Platform);
+        let platform = self.home(HomeRef::Platform);
         let organization = self.home_of(above.organization);
         let project = self.home_of(above.project);
         let homes: Homes<'_> = [platform, organization, project];

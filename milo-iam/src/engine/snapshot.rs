@@ -102,9 +102,27 @@ pub(super) struct HomeEntry {
     pub(super) kinds: Arc<[(u32, u32)]>,
 }
 
+/// A home whose parts are borrowed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum HomeRef<'a> {
+    Platform,
+    Organization(&'a str),
+    Project(&'a str),
+}
+
+impl<'a> From<&'a Home> for HomeRef<'a> {
+    fn from(home: &'a Home) -> Self {
+        match home {
+            Home::Platform => Self::Platform,
+            Home::Organization(name) => Self::Organization(name),
+            Home::Project(uid) => Self::Project(uid),
+        }
+    }
+}
+
 impl Entry for HomeEntry {
     fn hash(&self) -> u64 {
-        hash_of(&self.home)
+        hash_of(&HomeRef::from(&self.home))
     }
 }
 
@@ -149,9 +167,9 @@ pub struct Snapshot {
 }
 
 /// The subjects that a principal is.
-#[derive(Clone, Debug)]
-struct Subjects {
-    own: Arc<[u32]>,
+#[derive(Clone, Copy, Debug)]
+struct Subjects<'a> {
+    own: &'a [u32],
     /// System groups; the first `system` of these.
     groups: [u32; 3],
     system: usize,
@@ -161,7 +179,7 @@ struct Subjects {
 #[derive(Clone, Debug)]
 pub struct Check<'a> {
     snapshot: &'a Snapshot,
-    subjects: Subjects,
+    subjects: Subjects<'a>,
     pub(super) permission: u32,
     pub(super) kind: &'a KindName,
     pub(super) nodes: Nodes,
@@ -219,9 +237,9 @@ impl Snapshot {
         Some(Check { snapshot: self, subjects, permission: *id, kind: &kind.name, nodes })
     }
 
-    fn subjects(&self, principal: &Principal) -> Subjects {
+    fn subjects(&self, principal: &Principal) -> Subjects<'_> {
         let found = self.identities.find(hash_of(&*principal.uid), |e| *e.uid == *principal.uid);
-        let own = found.map_or_else(Arc::default, |found| found.subjects.clone());
+        let own = found.map(|found| &*found.subjects).unwrap_or_default();
         let (groups, system) = match (principal.authenticated, principal.unauthenticated) {
             (false, false) => ([0; 3], 0),
             (true, false) => ([0, 1, 0], 2),
@@ -247,8 +265,8 @@ impl Snapshot {
         self.element(KeyRef::from(found.0.key()))
     }
 
-    pub(super) fn home(&self, home: &Home) -> Option<&HomeEntry> {
-        self.homes.find(hash_of(home), |entry| entry.home == *home)
+    pub(super) fn home(&self, home: HomeRef<'_>) -> Option<&HomeEntry> {
+        self.homes.find(hash_of(&home), |entry| HomeRef::from(&entry.home) == home)
     }
 }
 

@@ -22,8 +22,8 @@ use super::{
     rows::{Edit, Grant, Rows},
     slab::Interner,
     snapshot::{
-        Element, HomeEntry, Identity, KeyRef, Named, ProjectEntry, SYSTEM_GROUPS, Snapshot,
-        is_tenant,
+        Element, HomeEntry, HomeRef, Identity, KeyRef, Named, ProjectEntry, SYSTEM_GROUPS,
+        Snapshot, is_tenant,
     },
     table::{Entry, Table, hash_of},
 };
@@ -277,14 +277,14 @@ impl Writer {
     }
 
     fn put_home(&mut self, home: Home, id: u32, node: (u32, u32)) {
-        let known = self.snapshot.home(&home).map(|entry| entry.kinds.clone());
+        let known = self.snapshot.home(HomeRef::from(&home)).map(|entry| entry.kinds.clone());
         let kinds = known.iter().flat_map(|known| known.iter().copied()).chain([node]).collect();
         let is_it = home.clone();
         self.snapshot.homes.put(HomeEntry { home, id, kinds }, |e| e.home == is_it);
     }
 
     fn put_home_id(&mut self, home: &Home, id: u32) {
-        if self.snapshot.home(home).is_none() {
+        if self.snapshot.home(HomeRef::from(home)).is_none() {
             let entry = HomeEntry { home: home.clone(), id, kinds: Arc::default() };
             self.snapshot.homes.put(entry, |e| e.home == *home);
         }
