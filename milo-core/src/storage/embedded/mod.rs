@@ -13,29 +13,32 @@
 //! lone commit, and many commits at once share the cost of one.
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod faults;
 mod log;
 mod open;
+#[cfg(test)]
+mod power_loss;
 mod rehearsal;
 mod row;
 mod writer;
 
 use std::{
     fs::File,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use redb::{Database, DatabaseError};
 use tokio::sync::oneshot;
 
 pub use self::open::OpenError;
 use self::{
     log::Log,
-    open::Opened,
+    open::{Disk, Opened, RealDisk},
     writer::{Intent, Stopped, Writer},
 };
 use super::{
@@ -109,14 +112,11 @@ impl EmbeddedBuilder {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(self) -> Result<Embedded, OpenError> {
-        self.open_with(open::open_file)
+        self.open_on(RealDisk)
     }
 
-    fn open_with(
-        self,
-        open_file: impl Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync + 'static,
-    ) -> Result<Embedded, OpenError> {
-        let Opened { lock, log, index } = open::open(&self.directory, open_file)?;
+    fn open_on(self, disk: impl Disk) -> Result<Embedded, OpenError> {
+        let Opened { lock, log, index } = open::open(&self.directory, disk)?;
         let engine = Arc::new(Engine::new(index, log));
         let (sender, receiver) = mpsc::channel();
         let writer = Writer::new(receiver, Arc::clone(&engine), Retention::new(self.retention));

@@ -100,24 +100,39 @@ pub(super) struct Opened {
     pub(super) index: Index,
 }
 
-/// Opens for writing a data file that is known to be good.
-pub(super) fn open_file(file: &Path) -> Result<Database, DatabaseError> {
-    redb::Builder::new().set_cache_size(CACHE_BYTES).open(file)
+/// What a data file is on. Tests put it on a disk that fails.
+pub(super) trait Disk: Send + Sync + 'static {
+    /// Opens for writing a data file that is known to be good.
+    fn open(&self, file: &Path) -> Result<Database, DatabaseError>;
+
+    /// Makes a redb file of `empty`, which is at `file`.
+    fn create(&self, file: &Path, empty: File) -> Result<Database, DatabaseError>;
 }
 
-pub(super) fn open(
-    directory: &Path,
-    open_file: impl Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync + 'static,
-) -> Result<Opened, OpenError> {
+/// The one that the directory is on.
+#[derive(Debug)]
+pub(super) struct RealDisk;
+
+impl Disk for RealDisk {
+    fn open(&self, file: &Path) -> Result<Database, DatabaseError> {
+        redb::Builder::new().set_cache_size(CACHE_BYTES).open(file)
+    }
+
+    fn create(&self, _: &Path, empty: File) -> Result<Database, DatabaseError> {
+        redb::Builder::new().create_file(empty)
+    }
+}
+
+pub(super) fn open(directory: &Path, disk: impl Disk) -> Result<Opened, OpenError> {
     let unusable = |cause| OpenError::Directory { directory: directory.to_owned(), cause };
     make_directory(directory).map_err(unusable)?;
     let lock = lock(directory)?;
     let file = directory.join(FILE);
     if is_missing(&file).map_err(unusable)? {
-        create(directory, &file)?;
+        create(directory, &file, &disk)?;
     }
-    let (index, database) = read(&file, &open_file)?;
-    let log = Log::new(database, Box::new(move || open_file(&file)));
+    let (index, database) = read(&file, &disk)?;
+    let log = Log::new(database, Box::new(move || disk.open(&file)));
     Ok(Opened { lock, log, index })
 }
 
@@ -158,12 +173,12 @@ fn is_missing(file: &Path) -> io::Result<bool> {
 }
 
 /// Makes an empty data file: under another name first, so that there is never half a one.
-fn create(directory: &Path, file: &Path) -> Result<(), OpenError> {
+fn create(directory: &Path, file: &Path, disk: &impl Disk) -> Result<(), OpenError> {
     let unusable = |cause| OpenError::Directory { directory: directory.to_owned(), cause };
     let new = directory.join(NEW_FILE);
     let empty = options().create(true).truncate(true).open(&new).map_err(unusable)?;
-    let made = redb::Builder::new()
-        .create_file(empty)
+    let made = disk
+        .create(&new, empty)
         .map_err(redb::Error::from)
         .and_then(|database| log::initialize(&database));
     made.map_err(|error| match error {
@@ -185,10 +200,7 @@ fn sync_directory(_: &Path) -> io::Result<()> {
 
 /// Reads the state and opens the file for writing. All is rehearsed first, so that a file that is
 /// refused is not touched.
-fn read(
-    file: &Path,
-    open_file: &impl Fn(&Path) -> Result<Database, DatabaseError>,
-) -> Result<(Index, Database), OpenError> {
+fn read(file: &Path, disk: &impl Disk) -> Result<(Index, Database), OpenError> {
     if !is_redb(file).map_err(|cause| unavailable(file, cause.into()))? {
         return Err(OpenError::Foreign { file: file.to_owned() });
     }
@@ -197,7 +209,7 @@ fn read(
         let cause = "redb cannot make sense of it".to_owned();
         Err(OpenError::Damaged { file: file.to_owned(), cause })
     })?;
-    let opened = open_file(file).map_err(redb::Error::from).and_then(|database| {
+    let opened = disk.open(file).map_err(redb::Error::from).and_then(|database| {
         let last = log::last_revision(&database)?;
         Ok((database, last))
     });
