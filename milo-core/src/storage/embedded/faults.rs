@@ -55,7 +55,6 @@ impl FaultyDisk {
         }
         Ok(())
     }
-
 }
 
 impl Disk for Arc<FaultyDisk> {

@@ -19,7 +19,7 @@ use super::{
 /// What a disk writes at once.
 const SECTOR: usize = 512;
 /// How often the power fails, when nobody says otherwise.
-const CRASHES: usize = 1500;
+const CRASHES: usize = 600;
 
 /// A disk whose power can fail. What is on it, in the end, is in the real file.
 #[derive(Clone, Debug)]
@@ -152,7 +152,11 @@ impl State {
         let (kept, torn) = (random.below(101), random.below(101));
         let ordered = random.one_in(2);
         while !writes.is_empty() {
-            let at = if ordered { 0 } else { usize::try_from(random.below(writes.len() as u64)).unwrap() };
+            let at = if ordered {
+                0
+            } else {
+                usize::try_from(random.below(writes.len() as u64)).unwrap()
+            };
             let write = writes.remove(at);
             if random.below(100) >= kept {
                 self.lost.dropped += 1;

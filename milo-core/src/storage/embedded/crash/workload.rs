@@ -93,8 +93,7 @@ impl Attempt {
             return Content { guard: None, changes: vec![(key("never", 0), None)] };
         }
         let guard = random.one_in(3).then(|| shared_key(&mut random));
-        let keys: BTreeSet<Key> =
-            (0..random.below(6)).map(|_| shared_key(&mut random)).collect();
+        let keys: BTreeSet<Key> = (0..random.below(6)).map(|_| shared_key(&mut random)).collect();
         let changes = keys.into_iter().map(|key| {
             let value = (!random.one_in(3)).then(|| self.value(&mut random));
             (key, value)
@@ -104,7 +103,7 @@ impl Attempt {
 
     /// Of any length, and different for each attempt all the way.
     fn value(self, random: &mut Random) -> Bytes {
-        let length = if random.one_in(12) { random.below(30_000) } else { random.below(700) };
+        let length = if random.one_in(40) { random.below(30_000) } else { random.below(700) };
         let mut value = Vec::new();
         while (value.len() as u64) < length {
             value.extend(random.next().to_le_bytes());
@@ -191,12 +190,13 @@ impl FromStr for Told {
 pub(super) fn digest(events: &[Event]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for event in events {
-        let (value, previous) = match event {
-            Event::Put { record, previous } => (Some(&record.value), previous.as_ref()),
-            Event::Delete { previous, .. } => (None, Some(previous)),
-        };
-        let previous = previous.map(|record| (record.revision, &record.value));
-        (event.key(), value, previous).hash(&mut hasher);
+        event.key().hash(&mut hasher);
+        if let Event::Put { record, previous } = event {
+            let previous = previous.as_ref().map(|record| (record.revision, &record.value));
+            (&record.value, previous).hash(&mut hasher);
+        } else if let Event::Delete { previous, .. } = event {
+            (previous.revision, &previous.value).hash(&mut hasher);
+        }
     }
     hasher.finish()
 }
