@@ -18,23 +18,49 @@
 //! }
 //! ```
 
+mod meter;
 mod options;
 mod run;
+mod storage;
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     process::ExitCode,
 };
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
-pub use options::{LogFormat, Options, StorageKind};
+pub use options::{LogFormat, Options};
 pub use run::run;
+use storage::StorageCommand;
 
 use crate::ServerBuilder;
 
+/// Serves a Kubernetes-style API over HTTPS.
+///
+/// On first start it makes a certificate authority, a serving certificate and a kubeconfig for the
+/// administrator in the data directory, and prints what to type next. Point kubectl, kube-rs,
+/// client-go or a front API server at it.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, disable_help_subcommand = true)]
+struct Program {
+    #[command(flatten)]
+    options: Options,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Backs up, restores, checks and moves what is stored
+    #[command(subcommand, disable_help_subcommand = true)]
+    Storage(StorageCommand),
+}
+
 /// Runs a server until it is told to stop: parses the flags, opens the storage, makes what
-/// certificates are missing, and serves what `assemble` adds to the server.
+/// certificates are missing, and serves what `assemble` adds to the server. With the command
+/// `storage` it takes snapshots, restores, checks or copies what is stored instead.
 ///
 /// `name` is the program's name in messages and the default of its data directory, `{name}-data`.
 /// A failure is told in one line on stderr; the exit code is then 1, or 2 for a bad flag.
@@ -49,15 +75,20 @@ pub fn main_with_data_dir(
     data_dir: &str,
     assemble: impl FnOnce(ServerBuilder) -> ServerBuilder,
 ) -> ExitCode {
-    let options = match parse(name, data_dir) {
-        Ok(options) => options,
+    let Program { options, command } = match parse(name, data_dir) {
+        Ok(program) => program,
         Err(code) => return code,
     };
     options.start_logging();
     log_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = match runtime {
-        Ok(runtime) => runtime.block_on(run(name, options, assemble)),
+        Ok(runtime) => runtime.block_on(async {
+            match command {
+                None => run(name, options, assemble).await,
+                Some(Command::Storage(command)) => command.run(&options).await,
+            }
+        }),
         Err(cause) => Err(anyhow::Error::from(cause).context("the runtime cannot be started")),
     };
     match ran {
@@ -70,16 +101,17 @@ pub fn main_with_data_dir(
 }
 
 /// The flags of this process, or the exit code after help or a mistake was told.
-fn parse(name: &'static str, data_dir: &str) -> Result<Options, ExitCode> {
-    let command = Options::command()
+fn parse(name: &'static str, data_dir: &str) -> Result<Program, ExitCode> {
+    let command = Program::command()
         .name(name)
         .mut_arg("data_dir", |arg| arg.default_value(data_dir.to_owned()));
-    let parsed = command.try_get_matches().and_then(|found| Options::from_arg_matches(&found));
+    let parsed = command.try_get_matches().and_then(|found| Program::from_arg_matches(&found));
     parsed.map_err(|error| {
-        if !error.use_stderr() {
-            // Help was asked for.
+        let helpless = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        if !error.use_stderr() || error.kind() == helpless {
+            // Help was asked for, or is what helps.
             let _ = error.print();
-            return ExitCode::SUCCESS;
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
         let text = error.to_string();
         let told: Vec<&str> = text.lines().map(str::trim).take_while(|l| !l.is_empty()).collect();

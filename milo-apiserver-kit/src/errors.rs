@@ -30,6 +30,12 @@ pub(crate) fn read(error: &ReadError) -> StatusError {
     }
 }
 
+/// A storage that does not answer.
+pub(crate) fn silent() -> StatusError {
+    tracing::error!("the storage does not answer");
+    StatusError::unavailable("the storage does not answer, please try again", RETRY)
+}
+
 /// A failed commit, other than a conflict: conflicts are decided by the update loops.
 pub(crate) fn commit(error: &CommitError, resource: &GroupResource, name: &str) -> StatusError {
     match error {

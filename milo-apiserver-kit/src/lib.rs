@@ -51,6 +51,7 @@ struct Readme;
 pub mod authn;
 mod authorizers;
 pub mod body;
+mod bounded;
 mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     authn::Union,
     authorizers::Authorizers,
+    bounded::Bounded,
     cache::Cache,
     health::Health,
     in_flight::InFlight,
@@ -84,7 +85,7 @@ impl Server {
     /// Begins a server on a storage engine that is shared with others.
     pub fn builder_on(storage: Arc<dyn Storage>) -> ServerBuilder {
         ServerBuilder {
-            storage,
+            storage: Arc::new(Bounded::new(storage)),
             kinds: Vec::new(),
             admission: Vec::new(),
             authorizers: vec![Arc::new(SystemAuthorizer::default())],
@@ -127,7 +128,8 @@ impl Drop for Server {
 }
 
 impl ServerBuilder {
-    /// The storage that the server is built on, for resolvers and admission steps that read it.
+    /// The storage that the server is built on, for resolvers and admission steps that read it. Calls
+    /// that the engine does not answer fail after a while: most after 10 s, commits after 30 s.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage

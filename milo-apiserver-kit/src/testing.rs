@@ -22,6 +22,15 @@
 //! server.stop().await;
 //! # Ok(()) }
 //! ```
+//!
+//! Whoever brings a storage engine runs the [suite of the generic store](store) on it.
+//! [`FaultyStorage`] makes any engine fail, and [`wire::Client`] calls a server without a socket.
+
+mod faults;
+pub mod store;
+pub mod wire;
+
+pub use faults::{Calls, FaultyStorage, Watches};
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

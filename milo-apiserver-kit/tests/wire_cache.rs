@@ -5,18 +5,16 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
+use milo_apiserver_kit::testing::{FaultyStorage, Watches};
+use milo_core::storage::Memory;
 use serde_json::json;
-use support::{
-    Refusal, Wire,
-    faults::{Faulty, Watches},
-    names, refusals, soon, version,
-};
+use support::{Refusal, Wire, names, refusals, soon, version};
 use tokio::time::Instant;
 
 const UNREADY: &str = "storage is (re)initializing";
 
-async fn faulty() -> (Wire, Arc<Faulty>) {
-    let storage = Arc::new(Faulty::default());
+async fn faulty() -> (Wire, Arc<FaultyStorage>) {
+    let storage = Arc::new(FaultyStorage::new(Arc::new(Memory::new())));
     (Wire::on(storage.clone()).await, storage)
 }
 

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! cargo run --release -p milo-core --example storage_throughput -- [directory] [seconds]
+//! cargo run --release -p milo-core --features postgres --example storage_throughput -- \
+//!     postgres://user:password@host/database [seconds]
 //! ```
 //!
 //! With zero seconds it fills the directory with a million objects if there are fewer, and says
@@ -39,6 +41,12 @@ async fn main() -> Result<(), Failure> {
         return measure_memory(&directory).await;
     }
     let period = Duration::from_secs(seconds);
+    #[cfg(feature = "postgres")]
+    if directory.starts_with("postgres://") || directory.starts_with("postgresql://") {
+        println!("PostgreSQL");
+        let engine = milo_core::storage::Postgres::connect(directory).await?;
+        return measure(&(Arc::new(engine) as Arc<dyn Storage>), period).await;
+    }
     println!("memory engine");
     measure(&(Arc::new(Memory::new()) as Arc<dyn Storage>), period).await?;
     println!("embedded engine in {directory}");

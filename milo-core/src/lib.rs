@@ -24,6 +24,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+// And that in the guide to the storage contract.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../../docs/storage.md")]
+struct StorageGuide;
+
 pub mod admission;
 pub mod authorization;
 pub mod conditions;

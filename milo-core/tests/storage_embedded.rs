@@ -5,15 +5,44 @@
 
 mod storage_support;
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use milo_core::{
     key::KeyRange,
-    storage::{Embedded, Event, OpenError, ReadError, Storage},
+    storage::{
+        Cause, Embedded, Event, OpenError, ReadError, Storage,
+        conformance::{Capabilities, Harness},
+    },
 };
 use storage_support::*;
+use tempfile::TempDir;
 
 const FILE: &str = "milo.redb";
+
+/// Each store has a directory of its own.
+struct Directories;
+
+#[async_trait]
+impl Harness for Directories {
+    type Store = TempDir;
+
+    async fn create(&self) -> Result<TempDir, Cause> {
+        Ok(tempfile::tempdir()?)
+    }
+
+    async fn open(&self, directory: &TempDir) -> Result<Arc<dyn Storage>, Cause> {
+        Ok(Arc::new(Embedded::open(directory.path())?))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().dense().restarts().max_transaction(2000)
+    }
+}
+
+mod conformance {
+    milo_core::storage_conformance!(super::Directories);
+}
 
 fn open(directory: &Path) -> Embedded {
     Embedded::open(directory).unwrap()
@@ -38,8 +67,10 @@ async fn reopening_keeps_every_revision() {
     let mut watch = storage.watch(&KeyRange::all(), second).await.unwrap();
     let expected = Event::Delete { revision: third, previous: record(&b, second, "2") };
     assert_eq!(next(&mut watch).await.events, [expected]);
-    // A commit that left nothing in the log counts as well.
-    let fourth = commit(&storage, delete(&b)).await;
+    // A compacted log may be empty: the newest revision is kept all the same.
+    let fourth = commit(&storage, delete(&a)).await;
+    let expected = Event::Delete { revision: fourth, previous: record(&a, second, "2") };
+    assert_eq!(next(&mut watch).await.events, [expected]);
     drop(storage);
     assert!(soon(watch.next()).await.is_none(), "dropping the engine ends its watches");
 
@@ -53,7 +84,7 @@ async fn reopening_keeps_every_revision() {
     let error = storage.list(&KeyRange::all(), all().at(third)).await.unwrap_err();
     assert!(matches!(error, ReadError::Expired { .. }));
     let page = storage.list(&KeyRange::all(), all().at(fourth)).await.unwrap();
-    assert_eq!(page.records, [record(&a, second, "2")]);
+    assert_eq!(page.records, []);
     assert_eq!(commit(&storage, put(&b, "5")).await, fourth.next());
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use milo_core::{
     key::{Key, KeyRange},
     storage::{
-        CommitError, Event, Memory, Precondition, ReadError, Record, Revision, Storage,
+        CommitError, Event, Memory, Operation, Precondition, ReadError, Record, Revision, Storage,
         Transaction, WatchError,
     },
 };
@@ -83,14 +83,18 @@ impl Model {
                 return Err(condition.clone());
             }
         }
-        if transaction.operations().is_empty() {
+        let changes = |operation: &Operation| match operation {
+            Operation::Put(..) => true,
+            _ => self.current().contains_key(operation.key()),
+        };
+        if !transaction.operations().iter().any(changes) {
             return Ok(self.revision());
         }
         let (mut state, mut events) = (self.current().clone(), Vec::new());
         let revision = self.revision().next();
         for operation in transaction.operations() {
             let key = operation.key().clone();
-            if let milo_core::storage::Operation::Put(_, value) = operation {
+            if let Operation::Put(_, value) = operation {
                 let record = Record { key: key.clone(), revision, value: value.clone() };
                 let previous = state.insert(key, record.clone());
                 events.push(Event::Put { record, previous });

@@ -29,19 +29,17 @@ fn organization(name: &str) -> Value {
     })
 }
 
-/// All files below a directory with their contents; directories have none.
+/// All that is below a directory; files with their contents.
 fn contents(directory: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut open = vec![directory.to_owned()];
     while let Some(directory) = open.pop() {
         for entry in fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
-            let content = if path.is_dir() {
+            if path.is_dir() {
                 open.push(path.clone());
-                None
-            } else {
-                Some(fs::read(&path).unwrap())
-            };
+            }
+            let content = path.is_file().then(|| fs::read(&path).unwrap());
             found.insert(path, content);
         }
     }
@@ -89,7 +87,8 @@ async fn help_is_readable_and_the_version_is_told() {
 async fn bad_flags_are_told_in_a_line() {
     for (args, told) in [
         (&["--frob"][..], "unexpected argument '--frob' found (see milo --help)"),
-        (&["serve"], "unexpected argument 'serve' found (see milo --help)"),
+        (&["serve"], "unrecognized subcommand 'serve' (see milo --help)"),
+        (&["storage", "frob"], "unrecognized subcommand 'frob' (see milo --help)"),
         (
             &["--tls-cert-file", "x"],
             "the following required arguments were not provided: --tls-private-key-file <FILE> \
@@ -112,8 +111,8 @@ async fn bad_flags_are_told_in_a_line() {
         ),
         (
             &["--storage", "paper"],
-            "invalid value 'paper' for '--storage <STORAGE>' [possible values: embedded, memory] \
-             (see milo --help)",
+            "invalid value 'paper' for '--storage <STORAGE>': no storage has this form: say embedded, \
+             embedded:DIR, memory, postgres://USER@HOST/DATABASE or etcd://HOST:PORT (see milo --help)",
         ),
         (
             &["--data-dir"],
@@ -122,6 +121,9 @@ async fn bad_flags_are_told_in_a_line() {
     ] {
         assert_eq!(refused(2, args).await, told);
     }
+    let helped = run(["storage"]).await;
+    assert_eq!((helped.code, helped.stdout.as_str()), (Some(2), ""));
+    assert!(helped.stderr.contains("Usage: milo storage"), "{helped:?}");
 }
 
 #[tokio::test]

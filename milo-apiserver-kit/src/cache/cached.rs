@@ -11,6 +11,7 @@ use milo_core::{
 };
 use serde::Deserialize;
 
+use super::attribute::Attribute;
 use crate::request::options::Selection;
 
 /// A stored object, ready to be served.
@@ -67,7 +68,7 @@ impl Span {
 }
 
 /// Stored bytes that are not an object of the kind they are filed under.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the object stored at {key} cannot be read: {cause}")]
 pub(crate) struct CorruptObject {
     key: Key,
@@ -77,6 +78,11 @@ pub(crate) struct CorruptObject {
 impl CorruptObject {
     pub(crate) fn new(key: &Key, cause: impl std::fmt::Display) -> Self {
         Self { key: key.clone(), cause: cause.to_string() }
+    }
+
+    /// Where they are stored.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
     }
 }
 
@@ -130,17 +136,20 @@ impl Cached {
     pub(crate) fn matches(&self, selection: &Selection, definition: &ResourceDefinition) -> bool {
         (selection.labels.is_everything() || selection.labels.matches(|key| self.label(key)))
             && (selection.fields.is_everything()
-                || selection.fields.matches(|path| self.field(path, definition)))
+                || selection
+                    .fields
+                    .matches(|path| self.value(&Attribute::field(path, definition)?)))
     }
 
-    /// The tenant that a view says the object belongs to: its name or UID.
-    pub(super) fn tenant(&self, view: &View, definition: &ResourceDefinition) -> Option<&str> {
-        let tenant = match view {
-            View::Label(key) | View::LabelUid(key) => self.label(key),
-            View::Field(path) => self.field(path, definition),
-            _ => None,
+    /// The value of an attribute; none when it is not there or empty.
+    pub(super) fn value(&self, attribute: &Attribute) -> Option<&str> {
+        let value = match attribute {
+            Attribute::Label(key) => self.label(key),
+            Attribute::Field(index) => self.selectable(*index),
+            Attribute::Name => Some(self.key.segments()?.name),
+            Attribute::Namespace => Some(self.key.segments()?.namespace),
         };
-        tenant.filter(|tenant| !tenant.is_empty())
+        value.filter(|value| !value.is_empty())
     }
 
     fn label(&self, key: &str) -> Option<&str> {
@@ -149,21 +158,21 @@ impl Cached {
         Some(self.text(labels.get(found.ok()?)?.value))
     }
 
-    fn field(&self, path: &str, definition: &ResourceDefinition) -> Option<&str> {
-        match path {
-            "metadata.name" => Some(self.key.segments()?.name),
-            "metadata.namespace" => Some(self.key.segments()?.namespace),
-            path => {
-                let index = definition
-                    .selectable_fields()
-                    .iter()
-                    .position(|field| field.label() == path)?;
-                match self.facts.fields.get(index)? {
-                    Field::Absent => None,
-                    Field::Inside(span) => Some(self.text(*span)),
-                    Field::Apart(text) => Some(text),
-                }
-            }
+    /// The tenant that a view says the object belongs to: its name or UID.
+    pub(super) fn tenant(&self, view: &View, definition: &ResourceDefinition) -> Option<&str> {
+        let tenant = match view {
+            View::Label(key) | View::LabelUid(key) => self.label(key),
+            View::Field(path) => return self.value(&Attribute::field(path, definition)?),
+            _ => None,
+        };
+        tenant.filter(|tenant| !tenant.is_empty())
+    }
+
+    fn selectable(&self, index: usize) -> Option<&str> {
+        match self.facts.fields.get(index)? {
+            Field::Absent => None,
+            Field::Inside(span) => Some(self.text(*span)),
+            Field::Apart(text) => Some(text),
         }
     }
 

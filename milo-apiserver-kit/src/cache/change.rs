@@ -4,8 +4,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use milo_core::{definition::ResourceDefinition, key::Key, storage::Revision};
 use parking_lot::Mutex;
 
+use std::sync::Arc;
+
 use super::{
-    cached::{Cached, Shared},
+    cached::{Cached, CorruptObject, Shared},
     filter::Filter,
 };
 
@@ -27,12 +29,16 @@ impl EventType {
     }
 }
 
-/// One committed change. At least one of `current` and `previous` is there.
+/// One committed change. At least one of `current`, `previous` and `corrupt` is there.
 #[derive(Debug)]
 pub(crate) struct Change {
     revision: Revision,
     current: Option<Shared>,
     previous: Option<Shared>,
+    /// What was written, or removed, cannot be read.
+    corrupt: Option<Arc<CorruptObject>>,
+    /// What was replaced could not be read.
+    repairs: bool,
     /// The lines of each event type that were asked for; none once they are not kept any more.
     frames: Mutex<Frames>,
 }
@@ -54,7 +60,22 @@ impl Change {
         current: Option<Shared>,
         previous: Option<Shared>,
     ) -> Self {
-        Self { revision, current, previous, frames: Mutex::default() }
+        let frames = Mutex::default();
+        Self { revision, current, previous, corrupt: None, repairs: false, frames }
+    }
+
+    /// The change after which nobody can say what is stored, or what was before it was removed.
+    pub(crate) fn corrupted(
+        revision: Revision,
+        corrupt: Arc<CorruptObject>,
+        previous: Option<Shared>,
+    ) -> Self {
+        Self { corrupt: Some(corrupt), ..Self::new(revision, None, previous) }
+    }
+
+    /// The change that puts an object where something was that could not be read.
+    pub(super) fn repaired(revision: Revision, current: Shared) -> Self {
+        Self { repairs: true, ..Self::new(revision, Some(current), None) }
     }
 
     pub(crate) fn revision(&self) -> Revision {
@@ -62,7 +83,27 @@ impl Change {
     }
 
     pub(crate) fn key(&self) -> Option<&Key> {
-        self.current.as_ref().or(self.previous.as_ref()).map(|object| object.key())
+        let object = self.current.as_ref().or(self.previous.as_ref()).map(|object| object.key());
+        object.or_else(|| self.corrupt.as_ref().map(|corrupt| corrupt.key()))
+    }
+
+    /// Whether what was there before or is there now cannot be read.
+    pub(super) fn is_of_corruption(&self) -> bool {
+        self.corrupt.is_some() || self.repairs
+    }
+
+    /// What keeps someone who means what `filter` lets through from being told of this change: it
+    /// may or may not concern them. Tenants are concerned if they saw what was there before.
+    pub(crate) fn corruption(
+        &self,
+        filter: &Filter,
+        definition: &ResourceDefinition,
+    ) -> Option<&CorruptObject> {
+        let concerned = || match &self.previous {
+            Some(previous) => filter.sees(previous, definition),
+            None => filter.seen().is_none(),
+        };
+        self.corrupt.as_deref().filter(|_| concerned())
     }
 
     /// What someone who means what `filter` lets through is told: an object that stops matching is deleted for

@@ -8,7 +8,7 @@ use std::{
 use milo_core::storage::{Event, ListOptions, Revision, Watch, WatchBatch, WatchError};
 use tokio::time::Instant;
 
-use super::{Cache, CorruptObject, FeedError, Progress, cached::Cached};
+use super::{Cache, CorruptObject, FeedError, Progress, SILENCE, cached::Cached};
 
 /// How many records are read at once while a cache is filled.
 const PAGE: usize = 10_000;
@@ -26,7 +26,7 @@ impl Cache {
 
     /// Builds the cache from a complete listing and starts to watch right after it.
     async fn rebuild(&self) -> Result<Watch, FeedError> {
-        let mut objects = Vec::new();
+        let (mut objects, mut corrupt) = (Vec::new(), Vec::new());
         let mut range = Some(self.range.clone());
         let mut at = None;
         while let Some(part) = range.take() {
@@ -46,13 +46,16 @@ impl Cache {
             for record in page.records {
                 match Cached::new(record, &self.definition) {
                     Ok(object) => objects.push(Arc::new(object)),
-                    Err(error) => tracing::error!(%error, "left out of lists and watches"),
+                    Err(error) => {
+                        tracing::error!(%error, "lists and watches that mean it fail");
+                        corrupt.push(error);
+                    }
                 }
             }
         }
         let revision = at.unwrap_or(Revision::ZERO);
         let watch = self.storage.watch(&self.range, revision).await?;
-        self.state.write().reset(objects, revision, &self.definition);
+        self.state.write().reset(objects, corrupt, revision, &self.definition);
         self.progress.send_replace(Progress { revision, lost: None });
         Ok(watch)
     }
@@ -69,12 +72,8 @@ impl Cache {
         let mut state = self.state.write();
         let mut woken = state.waking();
         for (key, revision, current) in changes {
-            let current = current.unwrap_or_else(|error| {
-                tracing::error!(%error, "left out of lists and watches");
-                None
-            });
-            let current = current.map(Arc::new);
-            state.apply(&key, revision, current, &self.definition, &mut woken);
+            let stored = current.map(|current| current.map(Arc::new));
+            state.apply(&key, revision, stored, &self.definition, &mut woken);
         }
         state.revision = state.revision.max(batch.revision);
         drop(state);
@@ -89,8 +88,8 @@ impl Cache {
 
     /// Goes on where we were; as an error, why that is not known any more. A storage that is away
     /// is waited for.
-    async fn resume(&self) -> Result<Watch, WatchError> {
-        let mut retry = FIRST_RETRY;
+    async fn resume(&self, retry: &mut Retry) -> Result<Watch, WatchError> {
+        retry.wait().await;
         loop {
             let revision = self.state.read().revision;
             match self.storage.watch(&self.range, revision).await {
@@ -106,8 +105,7 @@ impl Cache {
                 }
                 Err(error) => return Err(error),
             }
-            tokio::time::sleep(retry).await;
-            retry = (retry * 2).min(LAST_RETRY);
+            retry.wait().await;
         }
     }
 
@@ -119,61 +117,86 @@ impl Cache {
     }
 
     fn cached(&self, event: Event) -> Result<Option<Cached>, CorruptObject> {
-        match event {
-            Event::Put { record, .. } => Cached::new(record, &self.definition).map(Some),
-            _ => Ok(None),
-        }
+        let Event::Put { record, .. } = event else { return Ok(None) };
+        Cached::new(record, &self.definition).map(Some).inspect_err(|error| {
+            tracing::error!(%error, "lists and watches that mean it fail");
+        })
+    }
+}
+
+/// How long to wait before something that failed is tried again: not at all at first, then longer
+/// each time, until something came of it.
+#[derive(Debug, Default)]
+struct Retry(Duration);
+
+impl Retry {
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).clamp(FIRST_RETRY, LAST_RETRY);
+    }
+
+    fn succeeded(&mut self) {
+        self.0 = Duration::ZERO;
     }
 }
 
 async fn run(cache: Weak<Cache>) {
-    let mut retry = FIRST_RETRY;
+    let mut retry = Retry::default();
     loop {
+        retry.wait().await;
         let Some(strong) = cache.upgrade() else { return };
         let resource = strong.definition.group_resource().clone();
         match strong.rebuild().await {
             Ok(watch) => {
-                retry = FIRST_RETRY;
                 drop(strong);
-                match follow(&cache, watch).await {
+                match follow(&cache, watch, &mut retry).await {
                     None => return,
                     Some(error) => tracing::warn!(%resource, %error, "watch cache starts again"),
                 }
             }
             Err(error) => {
                 strong.lose();
-                drop(strong);
                 tracing::error!(%resource, %error, "watch cache cannot be filled; trying again");
-                tokio::time::sleep(retry).await;
-                retry = (retry * 2).min(LAST_RETRY);
             }
         }
     }
 }
 
 /// Applies what the watch tells until it ends; none when the cache is gone.
-async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
+async fn follow(cache: &Weak<Cache>, mut watch: Watch, retry: &mut Retry) -> Option<FeedError> {
     let mut tidy = tokio::time::interval(TIDY);
     // What was asked for before went to another watch.
     watch.request_progress();
+    // Since when the watch owes an answer.
+    let mut asked: Option<Instant> = None;
     loop {
         let strong = cache.upgrade()?;
         let next = tokio::select! {
             next = watch.next() => next,
             () = strong.wanted.notified() => {
                 watch.request_progress();
+                asked.get_or_insert_with(Instant::now);
                 continue;
+            }
+            () = silence(asked) => {
+                let resource = strong.definition.group_resource();
+                tracing::warn!(%resource, "the storage's watch tells nothing; it is begun anew");
+                Some(Err(WatchError::Lagged))
             }
             _ = tidy.tick() => {
                 strong.state.write().tidy();
                 continue;
             }
         };
+        asked = None;
         match next {
-            Some(Ok(batch)) => strong.apply(batch),
+            Some(Ok(batch)) => {
+                retry.succeeded();
+                strong.apply(batch);
+            }
             // Cut off, or the connection is gone.
             Some(Err(WatchError::Lagged | WatchError::Unavailable(_))) => {
-                match strong.resume().await {
+                match strong.resume(retry).await {
                     Ok(resumed) => watch = resumed,
                     Err(error) => return Some(error.into()),
                 }
@@ -181,5 +204,13 @@ async fn follow(cache: &Weak<Cache>, mut watch: Watch) -> Option<FeedError> {
             Some(Err(error)) => return Some(error.into()),
             None => return Some(FeedError::Ended),
         }
+    }
+}
+
+/// Waits until a watch that was asked should have answered.
+async fn silence(asked: Option<Instant>) {
+    match asked {
+        Some(asked) => tokio::time::sleep_until(asked + SILENCE).await,
+        None => std::future::pending().await,
     }
 }

@@ -9,7 +9,10 @@ use milo_core::{
     selector::{FieldOperator, FieldRequirement, LabelOperator, LabelRequirement},
 };
 
-use super::cached::Cached;
+use super::{
+    attribute::{Attribute, Filing},
+    cached::Cached,
+};
 use crate::request::options::Selection;
 
 /// What a client selects, within what can be seen.
@@ -52,6 +55,29 @@ impl Filter {
         self.seen.as_ref()
     }
 
+    /// What the objects that are meant are filed under, if anything: all that can be seen, and
+    /// what the selection asks of single values. Each holds all that is meant, and maybe more.
+    pub(super) fn filings(&self, definition: &ResourceDefinition) -> Vec<Filing> {
+        let seen = self.seen.iter().filter_map(|seen| {
+            let attribute = Attribute::of_view(definition.view(seen.from)?, definition)?;
+            Some((attribute, seen.tenant.clone()))
+        });
+        let labels = self.selection.labels.requirements().iter().filter_map(|label| {
+            let equals = matches!(label.operator(), LabelOperator::Equals | LabelOperator::In);
+            let [value] = label.values() else { return None };
+            equals.then_some((Attribute::Label(label.key().into()), value.as_str().into()))
+        });
+        let fields = self.selection.fields.requirements().iter().filter_map(|field| {
+            let equals = field.operator() == FieldOperator::Equals;
+            let attribute = Attribute::field(field.path(), definition).filter(|_| equals)?;
+            Some((attribute, field.value().into()))
+        });
+        let all = seen.chain(labels).chain(fields);
+        all.filter(|(_, value)| !value.is_empty())
+            .map(|(attribute, value)| Filing { attribute, value })
+            .collect()
+    }
+
     /// What is meant, for whoever finds objects by a selection alone.
     pub(crate) fn selection(&self, definition: &ResourceDefinition) -> Selection {
         let Selection { mut labels, mut fields } = self.selection.clone();
@@ -88,12 +114,16 @@ impl Filter {
     pub(crate) fn matches(&self, object: &Cached, definition: &ResourceDefinition) -> bool {
         // Looked at first: most objects of a kind belong to other tenants, and finding that out
         // costs little, whatever the client selects.
-        let visible = self.seen.as_ref().is_none_or(|seen| {
+        self.sees(object, definition) && object.matches(&self.selection, definition)
+    }
+
+    /// Whether an object can be seen, whatever is selected.
+    pub(super) fn sees(&self, object: &Cached, definition: &ResourceDefinition) -> bool {
+        self.seen.as_ref().is_none_or(|seen| {
             let tenant =
                 definition.view(seen.from).and_then(|view| object.tenant(view, definition));
             tenant == Some(&seen.tenant)
-        });
-        visible && object.matches(&self.selection, definition)
+        })
     }
 
     /// Whether an object that is being written can be seen, whatever is selected.

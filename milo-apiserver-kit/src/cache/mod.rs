@@ -4,11 +4,13 @@
 //! Lists and watches are answered from here; a consistent read asks the storage for its revision
 //! and waits until the cache has reached it, so that freshness is a promise and never a hope.
 
+mod attribute;
 mod cached;
 mod change;
 mod feed;
 mod filter;
 mod history;
+mod indexes;
 mod objects;
 mod ranges;
 mod state;
@@ -33,14 +35,20 @@ use tokio::{
 pub(crate) use cached::{Cached, CorruptObject, Shared, encoded};
 pub(crate) use change::{Change, EventType, frame};
 pub(crate) use filter::Filter;
+use objects::Objects;
 pub(crate) use objects::Walk;
 pub(crate) use state::{Cursor, TooSlow};
 
 use crate::{errors, request::options::Freshness};
+use attribute::{Attribute, Filing};
+use indexes::IN_VAIN;
 use state::State;
 
 /// How long a read waits for the cache to catch up, as upstream.
 const CATCH_UP: Duration = Duration::from_secs(3);
+/// How long the storage's watch may tell nothing after it was asked to. Then it is begun anew: a
+/// connection that was cut without a word tells nothing for ever.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How long a read waits before it has the storage asked again, whose answer may be lost with the
 /// watch that it was to come through.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -113,8 +121,10 @@ impl Cache {
     pub(crate) async fn reach(&self, freshness: Freshness) -> Result<(), StatusError> {
         match freshness {
             Freshness::MostRecent => {
-                let revision = self.storage.revision().await.map_err(|e| errors::read(&e))?;
-                self.wait_for(revision).await
+                // Whoever does not say in this time how far it is will not tell what is there.
+                let revision = tokio::time::timeout(CATCH_UP, self.storage.revision()).await;
+                let revision = revision.map_err(|_| errors::silent())?;
+                self.wait_for(revision.map_err(|error| errors::read(&error))?).await
             }
             Freshness::NotOlderThan(revision) | Freshness::Exact(revision) => {
                 self.wait_for(revision).await
@@ -173,26 +183,41 @@ impl Cache {
 
     /// Up to `limit` objects of a range that `filter` lets through. Nothing is decoded. With
     /// `exactly`, none when the cache does not know the state at that very revision.
+    ///
+    /// # Errors
+    /// When something in the range cannot be read: a list without it would say that it is gone.
     pub(crate) async fn list(
-        &self,
+        self: &Arc<Self>,
         range: &KeyRange,
         filter: &Filter,
         limit: Option<usize>,
         exactly: Option<Revision>,
-    ) -> Option<Listing> {
+    ) -> Result<Option<Listing>, Arc<CorruptObject>> {
+        let filings = filter.filings(&self.definition);
         let (moment, revision) = {
             let state = self.state.read();
-            match exactly {
-                Some(at) => (state.at(range, filter.seen(), at)?, at),
-                None => (state.now(filter.seen()), state.revision),
+            let known = match exactly {
+                Some(at) if filter.seen().is_none() && !state.is_readable_since(range, at) => None,
+                Some(at) => state.at(range, &filings, at).map(|moment| (moment, at)),
+                None => Some((state.now(range, &filings), state.revision)),
+            };
+            let Some((moment, revision)) = known else { return Ok(None) };
+            match state.corrupt(range, filter.seen()) {
+                Some(corrupt) => return Err(corrupt.clone()),
+                None => (moment, revision),
             }
         };
         if moment.is_past() && self.has_expired(range, revision).await {
-            return None;
+            return Ok(None);
         }
-        let walk = moment.walk(range, filter.seen(), &self.definition);
-        let (objects, next, remaining) = self.select(walk, filter, limit).await;
-        Some(Listing { objects, revision, next, remaining })
+        // Objects are filed under what a tenant sees: then nothing is left to be looked at.
+        let all = filter.selects_all() && (filter.is_everything() || moment.is_filed());
+        let walk = moment.walk(range);
+        if all {
+            return Ok(Some(Listing::page(walk, revision, limit)));
+        }
+        let (objects, next) = self.select(walk, filter, limit, &filings).await;
+        Ok(Some(Listing { objects: Walk::over(objects), revision, next, remaining: None }))
     }
 
     /// Whether the storage has given a revision up. Clients are told so by every server alike,
@@ -205,35 +230,42 @@ impl Cache {
 
     /// The objects of a range as they are now, not all of which `filter` need let through, and a
     /// place right after them.
-    pub(crate) fn join_with_state(&self, range: &KeyRange, filter: &Filter) -> (Walk, Joined) {
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub(crate) fn join_with_state(
+        &self,
+        range: &KeyRange,
+        filter: &Filter,
+    ) -> Result<(Walk, Joined), Arc<CorruptObject>> {
+        let filings = filter.filings(&self.definition);
         let (moment, joined) = {
             let mut state = self.state.write();
+            if let Some(corrupt) = state.corrupt(range, filter.seen()) {
+                return Err(corrupt.clone());
+            }
             let cursor = state.cursor(range, filter.seen());
-            (state.now(filter.seen()), Joined { cursor, revision: state.revision })
+            (state.now(range, &filings), Joined { cursor, revision: state.revision })
         };
-        (moment.walk(range, filter.seen(), &self.definition), joined)
+        Ok((moment.walk(range), joined))
     }
 
-    /// The first `limit` objects that `filter` lets through; if any come after them, the last
-    /// one's key; and how many those are, if that is known. Not under the lock: selectors may be
-    /// expensive.
+    /// The first `limit` objects that `filter` lets through and, if any come after them, the last
+    /// one's key. Not under the lock: selectors may be expensive.
     async fn select(
-        &self,
-        mut walk: Walk,
+        self: &Arc<Self>,
+        walk: Walk,
         filter: &Filter,
         limit: Option<usize>,
-    ) -> (Walk, Option<Bytes>, Option<u64>) {
+        filings: &[Filing],
+    ) -> (Vec<Shared>, Option<Bytes>) {
         let limit = limit.unwrap_or(usize::MAX);
-        // What a tenant sees is filed under it, so that only what was selected is to be looked at.
-        if filter.selects_all() {
-            let rest = walk.truncate(limit);
-            let next = walk.last_object().filter(|_| rest > 0).map(|last| last.key().to_bytes());
-            let remaining = next.is_some().then_some(rest as u64);
-            return (walk, next, remaining);
-        }
         let mut found = Vec::<Shared>::new();
-        for (looked, object) in walk.enumerate() {
-            if looked % TURN == TURN - 1 {
+        let mut next = None;
+        let mut looked = 0;
+        for object in walk {
+            looked += 1;
+            if looked % TURN == 0 {
                 tokio::task::yield_now().await;
             }
             if !filter.matches(&object, &self.definition) {
@@ -241,12 +273,34 @@ impl Cache {
             }
             if found.len() == limit {
                 // Only what can be seen tells that the list goes on: not whether others have more.
-                let next = found.last().map(|last| last.key().to_bytes());
-                return (Walk::over(found), next, None);
+                next = found.last().map(|last| last.key().to_bytes());
+                break;
             }
             found.push(object);
         }
-        (Walk::over(found), None, None)
+        if looked - found.len() >= IN_VAIN {
+            self.miss_index(filings);
+        }
+        (found, next)
+    }
+
+    /// Has objects filed by an attribute that would have spared a selection much of its work, if
+    /// there is one and it pays.
+    fn miss_index(self: &Arc<Self>, filings: &[Filing]) {
+        if filings.is_empty() {
+            return;
+        }
+        if let Some(attribute) = self.state.write().wants_index(filings) {
+            let cache = Arc::clone(self);
+            tokio::task::spawn_blocking(move || cache.build_index(attribute));
+        }
+    }
+
+    /// Files all objects by an attribute, without holding up anybody.
+    fn build_index(&self, attribute: Attribute) {
+        let (objects, revision, life) = self.state.read().to_index();
+        let filed = Objects::filed_by(attribute, objects.walk(&self.range));
+        self.state.write().add_index(filed, revision, life);
     }
 
     /// A place right after what is known of what `filter` can see of a range.
@@ -279,6 +333,16 @@ impl Cache {
     /// The storage behind the cache.
     pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
+    }
+}
+
+impl Listing {
+    /// The first `limit` objects of a walk.
+    fn page(mut walk: Walk, revision: Revision, limit: Option<usize>) -> Self {
+        let rest = walk.truncate(limit.unwrap_or(usize::MAX));
+        let next = walk.last_object().filter(|_| rest > 0).map(|last| last.key().to_bytes());
+        let remaining = next.is_some().then_some(rest as u64);
+        Self { objects: walk, revision, next, remaining }
     }
 }
 

@@ -1,14 +1,18 @@
-//! Objects in key order, in chunks that are shared with whoever reads them.
+//! Objects in order, in chunks that are shared with whoever reads them: all objects by key, or
+//! those that have an attribute by its value and then by key.
 //!
 //! A reader takes all of them by one reference count and walks over them without a lock, for as
 //! long as it pleases; a writer that meets a chunk still held by a reader copies that one chunk.
 //! So a reader keeps nothing in memory but what was replaced since it began.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use milo_core::key::{Key, KeyRange};
 
-use super::cached::Shared;
+use super::{
+    attribute::Attribute,
+    cached::{Cached, Shared},
+};
 
 /// Objects in a full chunk: large enough that there are few of them, small enough that copying one
 /// is a matter of a microsecond.
@@ -16,12 +20,17 @@ const FULL: usize = 128;
 
 type Chunk = Arc<Vec<Shared>>;
 
-/// A set of objects, ordered by key. Cloning is a snapshot and costs nothing.
+/// A set of objects in order. Cloning is a snapshot and costs nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Objects {
     /// No chunk is ever empty.
     chunks: Arc<Vec<Chunk>>,
+    /// What they are ordered by before their keys. Objects without it are not in the set.
+    by: Option<Arc<Attribute>>,
 }
+
+/// What an object is found by: the value of the attribute, empty if there is none, and the key.
+type Position<'a> = (&'a str, &'a [u8]);
 
 /// A place in [`Objects`]: of an object, or where one would go.
 #[derive(Clone, Copy, Debug)]
@@ -41,24 +50,63 @@ pub(crate) struct Walk {
 impl Objects {
     /// From objects in key order, each key once.
     pub(super) fn from_sorted(objects: Vec<Shared>) -> Self {
-        let mut chunks = Vec::with_capacity(objects.len().div_ceil(FULL));
-        let mut objects = objects.into_iter();
+        Self::from_ordered(objects.into_iter(), None)
+    }
+
+    /// Those of some objects in key order that have an attribute, ordered by it.
+    pub(super) fn filed_by(attribute: Attribute, objects: impl Iterator<Item = Shared>) -> Self {
+        let mut filed: Vec<_> =
+            objects.filter(|object| object.value(&attribute).is_some()).collect();
+        // Stable: what has the same value stays in key order.
+        filed.sort_by(|a, b| a.value(&attribute).cmp(&b.value(&attribute)));
+        Self::from_ordered(filed.into_iter(), Some(Arc::new(attribute)))
+    }
+
+    fn from_ordered(mut objects: impl Iterator<Item = Shared>, by: Option<Arc<Attribute>>) -> Self {
+        let mut chunks = Vec::with_capacity(objects.size_hint().0.div_ceil(FULL));
         loop {
             let chunk: Vec<_> = objects.by_ref().take(FULL).collect();
             if chunk.is_empty() {
-                return Self { chunks: Arc::new(chunks) };
+                return Self { chunks: Arc::new(chunks), by };
             }
             chunks.push(Arc::new(chunk));
         }
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
+    /// What these objects are ordered by before their keys.
+    pub(super) fn attribute(&self) -> Option<&Attribute> {
+        self.by.as_deref()
+    }
+
+    /// Files an object in the place of its previous state, either of which may be none.
+    pub(super) fn replace(&mut self, previous: Option<&Shared>, current: Option<&Shared>) {
+        let before = previous.and_then(|object| self.position(object));
+        let after = current.and_then(|object| self.position(object));
+        if let Some(Ok(place)) = before.filter(|_| before != after).map(|at| self.find(at)) {
+            self.remove_at(place);
+        }
+        if let Some(current) = current.filter(|_| after.is_some()) {
+            self.insert(current.clone());
+        }
+    }
+
+    /// Where an object is to be found; none when it has no place here.
+    fn position<'a>(&self, object: &'a Cached) -> Option<Position<'a>> {
+        let value = match &self.by {
+            Some(attribute) => object.value(attribute)?,
+            None => "",
+        };
+        Some((value, object.key().as_bytes()))
+    }
+
     /// Puts an object in its place. The one that was there before.
     pub(super) fn insert(&mut self, object: Shared) -> Option<Shared> {
-        let place = self.find(object.key().as_bytes());
+        let place = self.find(self.position(&object)?);
         let chunks = Arc::make_mut(&mut self.chunks);
         match place {
             Ok(Place { chunk, entry }) => {
@@ -71,9 +119,13 @@ impl Objects {
         }
     }
 
-    /// Takes an object out, if it is there.
+    /// Takes the object with a key out, if it is there. Of sets in key order only.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Shared> {
-        let Place { chunk: at, entry } = self.find(key.as_bytes()).ok()?;
+        self.remove_at(self.find(("", key.as_bytes())).ok()?)
+    }
+
+    fn remove_at(&mut self, place: Place) -> Option<Shared> {
+        let Place { chunk: at, entry } = place;
         let chunks = Arc::make_mut(&mut self.chunks);
         let chunk = Arc::make_mut(&mut chunks[at]);
         let removed = chunk.remove(entry);
@@ -85,31 +137,45 @@ impl Objects {
         Some(removed)
     }
 
-    /// The objects of a range as they are now.
+    /// The objects of a range as they are now, of a set in key order.
     pub(super) fn walk(&self, range: &KeyRange) -> Walk {
-        let start = self.lower_bound(range.start());
-        let end = self.lower_bound(range.end());
+        self.walk_filed("", range)
+    }
+
+    /// The objects of a range that are filed under a value.
+    pub(super) fn walk_filed(&self, value: &str, range: &KeyRange) -> Walk {
+        let start = self.lower_bound((value, range.start()));
+        let end = self.lower_bound((value, range.end()));
         let whole = self.chunks.get(start.chunk..end.chunk).unwrap_or_default();
         let before_end: usize = whole.iter().map(|chunk| chunk.len()).sum();
         let left = (before_end + end.entry).saturating_sub(start.entry);
         Walk { objects: self.clone(), next: start, left }
     }
 
-    fn lower_bound(&self, key: &[u8]) -> Place {
-        self.find(key).unwrap_or_else(|place| place)
+    fn lower_bound(&self, position: Position<'_>) -> Place {
+        self.find(position).unwrap_or_else(|place| place)
     }
 
-    /// The place of the object with this key; as an error, where it would go.
-    fn find(&self, key: &[u8]) -> Result<Place, Place> {
-        let after = self.chunks.partition_point(|chunk| chunk[0].key().as_bytes() <= key);
+    /// The place of the object at this position; as an error, where it would go.
+    fn find(&self, position: Position<'_>) -> Result<Place, Place> {
+        let after = self.chunks.partition_point(|chunk| self.compare(&chunk[0], position).is_le());
         let chunk = after.saturating_sub(1);
         let Some(objects) = self.chunks.get(chunk) else {
             return Err(Place { chunk: 0, entry: 0 });
         };
         objects
-            .binary_search_by(|object| object.key().as_bytes().cmp(key))
+            .binary_search_by(|object| self.compare(object, position))
             .map(|entry| Place { chunk, entry })
             .map_err(|entry| Place { chunk, entry })
+    }
+
+    fn compare(&self, object: &Cached, (value, key): Position<'_>) -> Ordering {
+        let by_value = match &self.by {
+            // INVARIANT: all objects here have the attribute.
+            Some(attribute) => object.value(attribute).unwrap_or_default().cmp(value),
+            None => Ordering::Equal,
+        };
+        by_value.then_with(|| object.key().as_bytes().cmp(key))
     }
 }
 

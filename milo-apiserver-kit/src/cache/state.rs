@@ -1,6 +1,6 @@
 //! The state behind a cache: current objects, recent changes, and who waits for which of them.
 
-use std::{collections::HashMap, ops, sync::Arc};
+use std::{collections::BTreeMap, ops, sync::Arc};
 
 use milo_core::{
     definition::ResourceDefinition,
@@ -10,10 +10,12 @@ use milo_core::{
 use tokio::sync::watch;
 
 use super::{
-    cached::Shared,
+    attribute::{Attribute, Filing},
+    cached::{CorruptObject, Shared},
     change::Change,
     filter::Seen,
     history::History,
+    indexes::Indexes,
     objects::{Objects, Walk},
     ranges::{Ranges, Woken},
 };
@@ -31,8 +33,9 @@ const UNDO: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct State {
     objects: Objects,
-    /// The objects that each tenant sees, of kinds that are seen from where they do not live.
-    seen: HashMap<Seen, Objects>,
+    indexes: Indexes,
+    /// What is stored and cannot be read: normally nothing.
+    corrupt: BTreeMap<Key, Arc<CorruptObject>>,
     /// Everything up to here has been applied.
     pub(super) revision: Revision,
     history: History,
@@ -62,7 +65,9 @@ pub(crate) struct TooSlow;
 
 /// What a range holds at a moment; to be walked over without the lock.
 pub(super) struct Moment {
+    /// All objects, or those that are filed by what they are asked for by.
     objects: Objects,
+    filed_under: Option<Filing>,
     /// Changes since then that have to be undone, the last one first.
     since: Vec<Arc<Change>>,
     /// Whether anything has changed since, here or elsewhere.
@@ -74,58 +79,56 @@ impl State {
     pub(super) fn reset(
         &mut self,
         objects: Vec<Shared>,
+        corrupt: Vec<CorruptObject>,
         revision: Revision,
         definition: &ResourceDefinition,
     ) {
-        let mut seen: HashMap<Seen, Vec<Shared>> = HashMap::new();
-        for object in &objects {
-            for tenant in Seen::of(object, definition) {
-                seen.entry(tenant).or_default().push(object.clone());
-            }
-        }
-        self.seen = seen.into_iter().map(|(s, all)| (s, Objects::from_sorted(all))).collect();
+        self.indexes = Indexes::of(&objects, definition);
         self.objects = Objects::from_sorted(objects);
+        let corrupt = corrupt.into_iter().map(|error| (error.key().clone(), Arc::new(error)));
+        self.corrupt = corrupt.collect();
         self.revision = revision;
         self.history.reset(revision);
         self.ranges.clear();
         self.life += 1;
     }
 
-    /// Applies one change.
+    /// Applies one change: what is stored at a key from now on, if anything is.
     pub(super) fn apply(
         &mut self,
         key: &Key,
         revision: Revision,
-        current: Option<Shared>,
+        stored: Result<Option<Shared>, CorruptObject>,
         definition: &ResourceDefinition,
         woken: &mut Woken,
     ) {
+        let unread = self.corrupt.remove(key);
+        let (current, corrupt) = match stored {
+            Ok(current) => (current, None),
+            Err(error) => (None, Some(Arc::new(error))),
+        };
         let previous = match &current {
             Some(object) => self.objects.insert(object.clone()),
             None => self.objects.remove(key),
         };
-        if current.is_none() && previous.is_none() {
-            return;
-        }
-        let before = previous.iter().flat_map(|object| Seen::of(object, definition));
-        let mut seen: Vec<Seen> = before.collect();
-        for seen in &seen {
-            if let Some(objects) = self.seen.get_mut(seen) {
-                objects.remove(key);
-                if objects.is_empty() {
-                    self.seen.remove(seen);
+        self.corrupt.extend(corrupt.clone().map(|error| (key.clone(), error)));
+        let change = match (&current, corrupt.or_else(|| unread.clone())) {
+            (None, Some(error)) => Change::corrupted(revision, error, previous.clone()),
+            (None, None) if previous.is_none() => return,
+            (Some(object), _) if unread.is_some() => Change::repaired(revision, object.clone()),
+            _ => Change::new(revision, current.clone(), previous.clone()),
+        };
+        self.indexes.replace(previous.as_ref(), current.as_ref());
+        // The tenants that see it, before or after.
+        let mut seen: Vec<Seen> = Vec::new();
+        for object in previous.iter().chain(&current) {
+            for tenant in Seen::of(object, definition) {
+                if !seen.contains(&tenant) {
+                    seen.push(tenant);
                 }
             }
         }
-        if let Some(object) = &current {
-            for now in Seen::of(object, definition) {
-                self.seen.entry(now.clone()).or_default().insert(object.clone());
-                if !seen.contains(&now) {
-                    seen.push(now);
-                }
-            }
-        }
-        let sequence = self.history.push(Change::new(revision, current, previous));
+        let sequence = self.history.push(change);
         self.ranges.tell(key, seen, sequence, woken);
     }
 
@@ -161,8 +164,10 @@ impl State {
         Some(Cursor { past, behind, ..self.cursor(range, seen) })
     }
 
-    /// Forgets ranges that nobody watches any more, and changes that are old.
+    /// Forgets ranges that nobody watches any more, changes that are old, and what objects need
+    /// not be filed by.
     pub(super) fn tidy(&mut self) {
+        self.indexes.tidy();
         self.ranges.forget_idle();
         self.history.forget_old();
     }
@@ -200,26 +205,61 @@ impl State {
         Ok(changes)
     }
 
-    /// How many tenants have objects.
+    /// By how many attributes objects are filed.
     #[cfg(test)]
-    pub(super) fn tenants(&self) -> usize {
-        self.seen.len()
+    pub(super) fn indexes(&self) -> usize {
+        self.indexes.count()
     }
 
-    /// What `seen` sees now.
-    pub(super) fn now(&self, seen: Option<&Seen>) -> Moment {
-        let objects = match seen {
-            None => self.objects.clone(),
-            Some(seen) => self.seen.get(seen).cloned().unwrap_or_default(),
-        };
-        Moment { objects, since: Vec::new(), past: false }
-    }
-
-    /// What `seen` saw of a range at a revision; none when that is not known here.
-    pub(super) fn at(
+    /// Something in a range that cannot be read. What a tenant sees it is not part of: nobody can
+    /// say whose it is, and it must not keep all others from what is theirs.
+    pub(super) fn corrupt(
         &self,
         range: &KeyRange,
         seen: Option<&Seen>,
+    ) -> Option<&Arc<CorruptObject>> {
+        let mut corrupt = self.corrupt.iter().filter(|_| seen.is_none());
+        corrupt.find(|(key, _)| range.contains(key)).map(|(_, error)| error)
+    }
+
+    /// Notes that a selection had to look at many objects in vain. See [`Indexes::wants`].
+    pub(super) fn wants_index(&mut self, filings: &[Filing]) -> Option<Attribute> {
+        self.indexes.wants(filings)
+    }
+
+    /// All objects, when it is (see [`State::add_index`]) and which life of the cache.
+    pub(super) fn to_index(&self) -> (Objects, Revision, u64) {
+        (self.objects.clone(), self.revision, self.life)
+    }
+
+    /// Takes over objects that were filed by an attribute as they were at a revision. Not when too
+    /// much has happened since.
+    pub(super) fn add_index(&mut self, mut filed: Objects, revision: Revision, life: u64) {
+        let since = self.history.after(revision).filter(|_| life == self.life);
+        let Some(since) = since.filter(|since| since.end - since.start <= UNDO as u64) else {
+            return;
+        };
+        for change in since.filter_map(|sequence| self.history.get(sequence)) {
+            let (previous, current) = change.both();
+            filed.replace(previous, current);
+        }
+        self.indexes.add(filed);
+    }
+
+    /// What a range holds now of what is filed under all of `filings`, and maybe more.
+    pub(super) fn now(&self, range: &KeyRange, filings: &[Filing]) -> Moment {
+        let (objects, filed_under) = match self.indexes.narrowest(filings, range) {
+            Some((objects, filing)) => (objects, Some(filing.clone())),
+            None => (&self.objects, None),
+        };
+        Moment { objects: objects.clone(), filed_under, since: Vec::new(), past: false }
+    }
+
+    /// What a range held at a revision; none when that is not known here.
+    pub(super) fn at(
+        &self,
+        range: &KeyRange,
+        filings: &[Filing],
         revision: Revision,
     ) -> Option<Moment> {
         if revision > self.revision {
@@ -233,7 +273,17 @@ impl State {
         let changes = since.rev().filter_map(|sequence| self.history.get(sequence));
         let concerned = |change: &&Arc<Change>| change.key().is_some_and(|key| range.contains(key));
         let since = changes.filter(concerned).cloned().collect();
-        Some(Moment { since, past, ..self.now(seen) })
+        Some(Moment { since, past, ..self.now(range, filings) })
+    }
+
+    /// Whether everything in a range can be read now and could be at a revision and ever since, or
+    /// that revision is the present or not known here.
+    pub(super) fn is_readable_since(&self, range: &KeyRange, revision: Revision) -> bool {
+        let Some(mut since) = self.history.after(revision).filter(|since| !since.is_empty()) else {
+            return true;
+        };
+        let corrupt = |sequence| self.history.get(sequence).is_some_and(|c| c.is_of_corruption());
+        self.corrupt(range, None).is_none() && !since.any(corrupt)
     }
 }
 
@@ -243,30 +293,19 @@ impl Moment {
         self.past
     }
 
-    /// The objects of a range, which must be one that the moment was made for.
-    pub(super) fn walk(
-        mut self,
-        range: &KeyRange,
-        seen: Option<&Seen>,
-        definition: &ResourceDefinition,
-    ) -> Walk {
-        let sees = |object: &&Shared| {
-            seen.is_none_or(|seen| Seen::of(object, definition).any(|other| other == *seen))
-        };
+    /// Whether only objects that are filed under one of the filings asked for are in it.
+    pub(super) fn is_filed(&self) -> bool {
+        self.filed_under.is_some()
+    }
+
+    /// The objects of a range, which must be the one that the moment was made for.
+    pub(super) fn walk(mut self, range: &KeyRange) -> Walk {
         for change in self.since {
-            let (previous, _) = change.both();
-            match previous.filter(sees) {
-                Some(object) => {
-                    self.objects.insert(object.clone());
-                }
-                None => {
-                    if let Some(key) = change.key() {
-                        self.objects.remove(key);
-                    }
-                }
-            }
+            let (previous, current) = change.both();
+            self.objects.replace(current, previous);
         }
-        self.objects.walk(range)
+        let value = self.filed_under.as_ref().map_or("", |filing| &filing.value);
+        self.objects.walk_filed(value, range)
     }
 }
 

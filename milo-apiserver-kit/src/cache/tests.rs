@@ -1,5 +1,6 @@
 //! The cache over a storage in memory.
 
+mod indexes;
 mod views;
 
 use std::{
@@ -138,7 +139,7 @@ fn apply(state: &mut State, name: &str, revision: u64, size: usize) {
 
 fn put(state: &mut State, key: &Key, revision: u64, object: Option<Arc<Cached>>) {
     let (revision, mut woken) = (Revision::new(revision), state.waking());
-    state.apply(key, revision, object, &definition(), &mut woken);
+    state.apply(key, revision, Ok(object), &definition(), &mut woken);
     state.revision = revision;
     woken.tell();
 }
@@ -257,7 +258,7 @@ fn names(objects: Walk) -> Vec<String> {
 #[test]
 fn labels_are_found_among_others() {
     let cache = cache(11);
-    let whole = cache.state.read().now(None).walk(&namespace("ns"), None, &definition());
+    let whole = cache.state.read().now(&namespace("ns"), &[]).walk(&namespace("ns"));
     let objects: Vec<_> = whole.collect();
     let matching = |selector: &str| {
         let filter = labelled(selector);
@@ -280,11 +281,11 @@ async fn selectors_are_looked_at_without_the_lock() {
         Poll::Ready(())
     })
     .await;
-    let (walk, mut joined) = cache.join_with_state(&range, &filter);
+    let (walk, mut joined) = cache.join_with_state(&range, &filter).unwrap();
     // Written while they look.
     let late = key("ns", "o00000");
     put(&mut cache.state.try_write().expect("not under the lock"), &late, 5001, None);
-    let listing = list.await.unwrap();
+    let listing = list.await.unwrap().unwrap();
     assert_eq!((listing.objects.len(), listing.revision), (500, Revision::new(5000)));
     assert_eq!((walk.len(), joined.revision), (5000, Revision::new(5000)));
     assert_eq!(names(walk)[0], "o00000");
@@ -297,21 +298,21 @@ async fn pages_say_what_they_know_of_the_rest() {
     let cache = cache(25);
     let whole = namespace("ns");
     let everything = Filter::default();
-    let page = cache.list(&whole, &everything, Some(3), None).await.unwrap();
+    let page = cache.list(&whole, &everything, Some(3), None).await.unwrap().unwrap();
     assert_eq!((page.objects.len(), page.remaining), (3, Some(22)));
     let next = page.next.unwrap();
     assert_eq!(next, key("ns", "o00002").to_bytes());
     let rest = whole.starting_at([next.as_ref(), b"\0"].concat().into()).unwrap();
-    let page = cache.list(&rest, &everything, Some(3), None).await.unwrap();
+    let page = cache.list(&rest, &everything, Some(3), None).await.unwrap().unwrap();
     assert_eq!((page.next.is_some(), page.remaining), (true, Some(19)));
     assert_eq!(names(page.objects), ["o00003", "o00004", "o00005"]);
-    let page = cache.list(&rest, &everything, Some(22), None).await.unwrap();
+    let page = cache.list(&rest, &everything, Some(22), None).await.unwrap().unwrap();
     assert_eq!((page.objects.len(), page.next, page.remaining), (22, None, None));
     let tenths = labelled("tenth");
-    let page = cache.list(&whole, &tenths, Some(2), None).await.unwrap();
+    let page = cache.list(&whole, &tenths, Some(2), None).await.unwrap().unwrap();
     assert_eq!((page.next, page.remaining), (Some(key("ns", "o00010").to_bytes()), None));
     assert_eq!(names(page.objects), ["o00000", "o00010"]);
-    let page = cache.list(&whole, &tenths, None, None).await.unwrap();
+    let page = cache.list(&whole, &tenths, None, None).await.unwrap().unwrap();
     assert_eq!((page.objects.len(), page.next), (3, None));
 }
 
@@ -321,12 +322,12 @@ fn recent_states_are_known_exactly() {
     let range = namespace("ns");
     let mut state = cache.state.write();
     let revisions = |moment: Moment| {
-        let walk = moment.walk(&range, None, &definition());
+        let walk = moment.walk(&range);
         walk.map(|object| object.revision()).collect::<Vec<_>>()
     };
     let mut expected = Vec::new();
     for step in 0..40_u64 {
-        expected.push((state.revision, revisions(state.now(None))));
+        expected.push((state.revision, revisions(state.now(&range, &[]))));
         let name = format!("o{:05}", step * 7 % 30);
         let revision = 301 + step;
         let current = (step % 3 > 0).then(|| object(&name, revision, 0));
@@ -334,10 +335,10 @@ fn recent_states_are_known_exactly() {
         state.revision = Revision::new(revision);
     }
     for (at, objects) in expected {
-        assert_eq!(revisions(state.at(&range, None, at).unwrap()), objects);
+        assert_eq!(revisions(state.at(&range, &[], at).unwrap()), objects);
     }
     for unknown in [341, u64::MAX] {
-        assert!(state.at(&range, None, Revision::new(unknown)).is_none());
+        assert!(state.at(&range, &[], Revision::new(unknown)).is_none());
     }
 }
 

@@ -3,13 +3,10 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
+use milo_core::storage::StorageLocation;
 use tracing_subscriber::EnvFilter;
 
-/// Serves a Kubernetes-style API over HTTPS.
-///
-/// On first start it makes a certificate authority, a serving certificate and a kubeconfig for the
-/// administrator in the data directory, and prints what to type next. Point kubectl, kube-rs,
-/// client-go or a front API server at it.
+/// The flags of a server.
 #[derive(Clone, Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Options {
@@ -32,12 +29,27 @@ pub struct Options {
 
     /// Directory of everything that this program keeps: objects, certificates, the kubeconfig
     // Each program has a default of its own: see `cli::main`.
-    #[arg(long, value_name = "DIR", default_value = "./data", help_heading = "Storage")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "./data",
+        help_heading = "Storage"
+    )]
     pub data_dir: PathBuf,
 
-    /// Where objects are kept
-    #[arg(long, value_enum, default_value_t = StorageKind::Embedded, help_heading = "Storage")]
-    pub storage: StorageKind,
+    /// Where objects are kept: embedded (in the data directory), embedded:DIR, memory,
+    /// postgres://USER@HOST/DATABASE, etcd://HOST:PORT or etcds://HOST:PORT
+    #[arg(
+        long,
+        global = true,
+        value_name = "STORAGE",
+        default_value = "embedded",
+        env = "MILO_STORAGE",
+        hide_env_values = true,
+        help_heading = "Storage"
+    )]
+    pub storage: StorageLocation,
 
     /// File with certificates of authorities whose client certificates are accepted, in PEM, in
     /// addition to this program's own authority: CN is the user, O are the groups
@@ -62,16 +74,6 @@ pub struct Options {
     pub log_format: LogFormat,
 }
 
-/// The engines that a program can be started with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[non_exhaustive]
-pub enum StorageKind {
-    /// On disk, in the data directory
-    Embedded,
-    /// In memory: everything is forgotten when the program ends
-    Memory,
-}
-
 /// The forms of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
@@ -83,6 +85,16 @@ pub enum LogFormat {
 }
 
 impl Options {
+    /// Where objects are kept. What is embedded is in the data directory if nothing else is said.
+    pub(super) fn location(&self) -> StorageLocation {
+        self.in_data_dir(self.storage.clone())
+    }
+
+    /// A location, in the data directory if it is embedded and nothing else is said.
+    pub(super) fn in_data_dir(&self, location: StorageLocation) -> StorageLocation {
+        location.or_in(self.data_dir.join("storage"))
+    }
+
     /// Sends log lines to stderr. The environment variable `RUST_LOG` wins over `-v`.
     pub fn start_logging(&self) {
         let level = match self.v {

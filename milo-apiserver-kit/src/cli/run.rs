@@ -9,10 +9,10 @@ use std::{
 };
 
 use anyhow::Context;
-use milo_core::storage::{Embedded, Memory, Storage};
+use milo_core::storage::{Storage, StorageLocation, snapshot::OnlineSnapshots};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Options, StorageKind};
+use super::Options;
 use crate::{
     Server, ServerBuilder,
     authn::{StaticTokens, Union},
@@ -42,18 +42,21 @@ pub async fn run(
     let port = listener::take_port(address).await?;
     let address = port.local_addr().context("the port cannot be told")?;
     make_private(&options.data_dir)?;
-    let storage = open_storage(&options).await?;
+    let location = options.location();
+    let storage = location.open().await?;
+    let snapshots = give_snapshots(&location, &storage);
     let pki = open_pki(&options)?;
     let listener = Listener::new(port, tls(&options, &pki)?);
     // Programs with a command line stand alone: nobody else answers reviews for them.
     let builder = Server::builder_on(storage).authenticators(authenticators).self_reviews();
     let server = assemble(builder).build().await?;
     let kubeconfig = write_kubeconfig(name, &options, &pki, address)?;
-    tracing::info!(%address, storage = ?options.storage, "serving");
+    tracing::info!(%address, storage = %location, "serving");
     print_next_steps(&kubeconfig, &server);
     let renewal = tokio::spawn(renew_daily(name.to_owned(), options, address));
     server.serve(listener, stop.wait()).await;
     renewal.abort();
+    drop(snapshots);
     tracing::info!("stopped");
     Ok(())
 }
@@ -113,13 +116,17 @@ fn tls(options: &Options, pki: &Pki) -> anyhow::Result<Tls> {
     Ok(Tls::from_files(files)?)
 }
 
-async fn open_storage(options: &Options) -> anyhow::Result<Arc<dyn Storage>> {
-    match options.storage {
-        StorageKind::Memory => Ok(Arc::new(Memory::new())),
-        StorageKind::Embedded => {
-            let directory = options.data_dir.join("storage");
-            let opened = tokio::task::spawn_blocking(move || Embedded::open(directory)).await;
-            Ok(Arc::new(opened.context("opening the storage failed")??))
+/// Lets `storage snapshot` read a directory that this process keeps to itself.
+fn give_snapshots(
+    location: &StorageLocation,
+    storage: &Arc<dyn Storage>,
+) -> Option<OnlineSnapshots> {
+    let directory = location.directory()?;
+    match OnlineSnapshots::start(directory, Arc::clone(storage)) {
+        Ok(snapshots) => Some(snapshots),
+        Err(error) => {
+            tracing::warn!(%error, "snapshots cannot be taken while this server runs");
+            None
         }
     }
 }
@@ -170,24 +177,29 @@ fn print_next_steps(kubeconfig: &Path, server: &Server) {
 }
 
 /// SIGTERM and SIGINT. The second one ends the program at once.
-struct Signals {
+pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> anyhow::Result<Self> {
+    pub(super) fn new() -> anyhow::Result<Self> {
         let terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
         Ok(Self { terminate, interrupt })
     }
 
     async fn wait(&mut self) {
+        self.first().await;
+        tracing::info!("stopping: open requests may finish; signal again to stop at once");
+    }
+
+    /// Waits for the first one.
+    pub(super) async fn first(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-        tracing::info!("stopping: open requests may finish; signal again to stop at once");
         // Listened for from here on: the task may begin late.
         let again = Self::new();
         tokio::spawn(async {

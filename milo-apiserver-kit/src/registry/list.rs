@@ -108,14 +108,16 @@ impl Resource {
             Freshness::Exact(revision) => Some(revision),
             _ => None,
         };
+        let asks_storage = freshness == Freshness::MostRecent || exactly.is_some();
         match store.cache.reach(freshness).await {
             // The cache does not keep up, but the storage answers.
-            Err(error) if freshness == Freshness::MostRecent && error.reason() == "Timeout" => {
-                return self.listing_at(store, range, filter, limit, None).await;
+            Err(error) if asks_storage && error.reason() == "Timeout" => {
+                return self.listing_at(store, range, filter, limit, exactly).await;
             }
             reached => reached?,
         }
-        if let Some(listing) = store.cache.list(range, filter, limit, exactly).await {
+        let listing = store.cache.list(range, filter, limit, exactly).await;
+        if let Some(listing) = listing.map_err(|error| self.corrupt(&error))? {
             return Ok(listing);
         }
         // Only a state that was asked for exactly can be one that the cache does not know.

@@ -106,11 +106,6 @@ pub(crate) fn kinds<T: for<'de> Deserialize<'de>>() -> T {
     yaml("kinds.yaml").pop().unwrap().1
 }
 
-/// The lists of `lists.md`.
-pub(crate) fn lists() -> String {
-    std::fs::read_to_string(folder().join("lists.md")).unwrap()
-}
-
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance")
 }
@@ -139,7 +134,7 @@ fn parse(file: &str, step: &Value) -> Step {
     Step::parse(step).unwrap_or_else(|error| panic!("{file}: {error}: {step}"))
 }
 
-/// `10.2` after `9.4`, `A` last.
+/// `10.2` after `9.4`.
 fn order(section: &str) -> Vec<(u32, String)> {
     let number = |part: &str| (part.parse().unwrap_or(u32::MAX), part.to_owned());
     section.split('.').map(number).collect()

@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
 
-pub(crate) mod faults;
 pub(crate) mod watch;
 pub(crate) mod widgets;
 

@@ -1,4 +1,4 @@
-//! Reads and watches, the same for both engines: over the [`Index`] in memory, the [`Hub`] of
+//! Reads and watches, the same for all engines of this process: over the [`Index`] in memory, the [`Hub`] of
 //! watchers, and a log that has the values of the past.
 
 use std::{fmt, sync::Arc};
@@ -13,7 +13,8 @@ use super::{
     history::{self, Snapshot},
     index::{Index, Position},
     plan::Plan,
-    publish::{CAPACITY, Hub},
+    publish::{CAPACITY, GoLive, Hub},
+    replay::Replay,
 };
 use crate::key::{Key, KeyRange};
 
@@ -100,9 +101,9 @@ impl<V: Values> Engine<V> {
         let id = registration.id();
         self.check_start(after)?;
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        if !self.hub.go_live(id, range, after, &sender) {
-            let replay = history::Replay::new(Arc::clone(self), id, range.clone(), sender);
-            task::spawn(replay.run(after));
+        if let GoLive::Behind = self.hub.go_live(id, range, after, &sender) {
+            let (past, hub) = (Arc::clone(self), Arc::clone(&self.hub));
+            task::spawn(Replay::new(past, hub, id, range.clone(), sender).run(after));
         }
         Ok(Watch::new(receiver, move || registration.progress()))
     }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::{
-    Event, Page, ReadError, Record, Revision, WatchBatch, WatchError, WatchSender,
+    Event, Page, ReadError, Record, Revision, WatchBatch,
     chunks::{Entry, Slice},
     engine::{Engine, Values, blocking},
     index::{Change, Index, Position},
-    publish::CAPACITY,
+    replay::Past,
 };
 use crate::key::{Key, KeyRange};
 
@@ -19,8 +21,6 @@ const REPLAY_EVENTS: usize = 64;
 const REPLAY_BYTES: usize = 1024 * 1024;
 /// How many events are read from the log between two looks at their size.
 const READ_EVENTS: usize = 4;
-/// How many replayed batches may wait to be read.
-const REPLAY_AHEAD: usize = 4;
 
 /// What a list needs of the current state, taken at one moment.
 #[derive(Debug)]
@@ -204,56 +204,12 @@ where
     }
 }
 
-/// Tells a new watcher of the past, until it can be fed with what is new.
-pub(super) struct Replay<V> {
-    engine: Arc<Engine<V>>,
-    id: u64,
-    range: KeyRange,
-    sender: WatchSender,
-}
-
-impl<V: Values> Replay<V> {
-    pub(super) fn new(
-        engine: Arc<Engine<V>>,
-        id: u64,
-        range: KeyRange,
-        sender: WatchSender,
-    ) -> Self {
-        Self { engine, id, range, sender }
-    }
-
-    pub(super) async fn run(self, mut told: Revision) {
-        while !self.engine.hub().go_live(self.id, &self.range, told, &self.sender) {
-            // The watcher's own pace: what it has not read yet is not read from the log.
-            if self.sender.reserve_many(CAPACITY - REPLAY_AHEAD).await.is_err() {
-                return;
-            }
-            let (engine, range) = (Arc::clone(&self.engine), self.range.clone());
-            let read = blocking(move || changes(&engine, &range, told)).await;
-            let message = match read {
-                Ok(Ok(batch)) => Ok(batch),
-                Ok(Err(error)) | Err(error) => Err(watch_error(error)),
-            };
-            let over = message.is_err();
-            if let Ok(batch) = &message {
-                told = batch.revision;
-                if batch.events.is_empty() {
-                    continue;
-                }
-            }
-            if self.sender.send(message).await.is_err() || over {
-                return;
-            }
-        }
-    }
-}
-
-fn watch_error(error: ReadError) -> WatchError {
-    match error {
-        ReadError::Expired { requested, compacted } => WatchError::Expired { requested, compacted },
-        ReadError::Future { requested, current } => WatchError::Future { requested, current },
-        ReadError::Unavailable(cause) => WatchError::Unavailable(cause),
-        ReadError::Corrupted(cause) => WatchError::Corrupted(cause),
+/// The past of an engine that keeps its log here.
+#[async_trait]
+impl<V: Values> Past for Arc<Engine<V>> {
+    async fn changes(&self, range: &KeyRange, after: Revision) -> Result<WatchBatch, ReadError> {
+        let (engine, range) = (Self::clone(self), range.clone());
+        blocking(move || changes(&engine, &range, after)).await?
     }
 }
 

@@ -88,7 +88,7 @@ impl Storage for Memory {
         let mut retention = self.retention.lock();
         let (plan, revision) = {
             let index = self.engine.index().read();
-            let mut planner = Planner::new(&index);
+            let mut planner = Planner::new(&*index);
             let revision = planner.add(transaction)?;
             (planner.finish(), revision)
         };

@@ -3,21 +3,32 @@
 //! Everything else (update loops, pagination, watch caches, finalizers) is written once, above it.
 //!
 //! # Contract
-//! - **One order.** A [`Revision`] counts committed transactions of the whole store. An empty store
-//!   is at revision 1, so that the revision of any state is a resource version that clients can
-//!   name; the first commit has revision 2. It is
-//!   handed out in the order in which readers and watchers see commits: whoever has seen `n` can
-//!   see everything up to `n`. It is never reused, not after a crash either.
+//! In short; the guide `docs/storage.md` has all of it, with the limits and how to write an engine.
+//! With the feature `testing`, the suite in `milo_core::storage::conformance` shows that an engine
+//! keeps it.
+//!
+//! - **One order.** A [`Revision`] names a committed transaction of the whole store. Revisions
+//!   increase with every commit that changes something, in the order in which readers and
+//!   watchers see commits: whoever has seen `n` can see everything up to `n`. None is ever used
+//!   again, not after a crash either. An engine that shares its counter with others may skip
+//!   numbers. An empty store is at revision 1 or later, so that the revision of any state is a
+//!   resource version that clients can name; [`Revision::ZERO`] is before everything.
 //! - **Atomic.** A [`Transaction`] commits with all its operations at one revision, or not at all.
+//!   No reader and no watch batch ever shows a part of one.
+//! - **Isolated.** Transactions happen one after the other: preconditions hold of exactly the
+//!   state that the operations change. A [`Storage::list`] is a snapshot.
 //! - **Durable.** A commit that was acknowledged survives `kill -9` and power loss (engines that
 //!   say so; [`Memory`] does not). One that was not acknowledged may be there or not, but never
 //!   in part.
 //! - **Linearizable.** [`Storage::get`], [`Storage::revision`] and a [`Storage::list`] without a
-//!   revision see every commit that was acknowledged before they were called.
+//!   revision see every commit that was acknowledged before they were called, by whichever
+//!   replica.
 //! - **History.** Reads and watches at revisions above the compaction floor are exact; below it
 //!   they fail with an `Expired` error, never with wrong data.
+//! - **Watches** tell every change in their range after a revision, once, in order, whole commits
+//!   in one batch; or they end with an error and resume from where they were.
 //! - **Cancellation.** Dropping a future never corrupts anything; a dropped `commit` may or may
-//!   not have happened.
+//!   not have happened, or may still happen, whole.
 
 use std::fmt;
 
@@ -27,6 +38,8 @@ use bytes::Bytes;
 use crate::key::{Key, KeyRange};
 
 mod chunks;
+#[cfg(feature = "testing")]
+pub mod conformance;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod engine;
@@ -34,24 +47,38 @@ mod engine;
 mod etcd;
 mod history;
 mod index;
+mod location;
 mod memory;
 mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod publish;
+#[cfg(any(feature = "etcd", feature = "postgres"))]
+mod relay;
+mod replay;
 mod retention;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
+mod unfinished;
 mod watch;
 
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedBuilder, OpenError};
+#[cfg(feature = "etcd")]
+pub use etcd::{Etcd, EtcdBuilder, EtcdConnectError, EtcdProgress};
+pub use location::{OpenLocationError, ParseLocationError, StorageLocation};
 pub use memory::Memory;
+#[cfg(feature = "postgres")]
+pub use postgres::{Postgres, PostgresBuilder, PostgresConnectError};
 pub use watch::{Watch, WatchBatch, WatchSender};
 
-/// The largest value that every engine takes, in bytes: 2 MiB leaves room above the 1.5 MiB that
-/// etcd is used with.
+/// The largest value that an engine may take, in bytes. Each engine has its own limit up to this
+/// and tells it in [`CommitError::TooLarge`]; every engine takes a value of 1.5 MB, which is what
+/// an etcd that is not told otherwise takes in one request.
 pub const MAX_VALUE_BYTES: usize = 2 * 1024 * 1024;
 
-/// A position in the one order of commits. Zero is before the first.
+/// A position in the one order of commits. Zero is before the first. Only the order means
+/// something: an engine may skip numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(u64);
 
@@ -59,7 +86,7 @@ impl Revision {
     /// Before the first commit.
     pub const ZERO: Self = Self(0);
 
-    /// The revision of an empty store.
+    /// The revision of an empty store, in engines that count for themselves.
     pub const FIRST: Self = Self(1);
 
     /// From its number.
@@ -74,7 +101,7 @@ impl Revision {
         self.0
     }
 
-    /// The revision after this one.
+    /// The number after this one, which need not be the next commit's.
     #[must_use]
     pub const fn next(self) -> Self {
         // INVARIANT: 2^64 commits do not happen.
@@ -144,7 +171,8 @@ pub enum Precondition {
     Absent(Key),
     /// There is a value at the key, of whatever revision.
     Exists(Key),
-    /// The value at the key was last written by exactly this commit.
+    /// The value at the key was last written by exactly this commit. Never holds of an absent
+    /// key, nor for [`Revision::ZERO`].
     RevisionIs(Key, Revision),
 }
 
@@ -172,7 +200,7 @@ impl Precondition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Writes a value.
+    /// Writes a value. A change also when the same value is there already.
     Put(Key, Bytes),
     /// Removes the value; nothing when there is none.
     Delete(Key),
@@ -336,11 +364,19 @@ pub enum CommitError {
         /// The current value at its key.
         current: Option<Record>,
     },
-    /// A value is larger than the engine takes.
+    /// A value, or all that the transaction writes, is larger than the engine takes.
     #[error("a value of {bytes} bytes is larger than the limit of {limit}")]
     TooLarge {
         /// Its size.
         bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The transaction has more operations, or preconditions, than the engine takes at once.
+    #[error("a transaction of {operations} operations is larger than the limit of {limit}")]
+    TooManyOperations {
+        /// How many it has.
+        operations: usize,
         /// The limit.
         limit: usize,
     },
@@ -391,7 +427,10 @@ pub enum WatchError {
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a storage engine",
-    note = "implement `milo_core::storage::Storage` with `#[async_trait]`"
+    label = "`Storage` is not implemented for `{Self}`",
+    note = "pass an engine such as `milo_core::storage::Embedded`, or an `Arc` of one where that is asked for",
+    note = "or implement `milo_core::storage::Storage`: seven methods, with `#[async_trait]`; `docs/storage.md` says how",
+    note = "`milo_core::storage_conformance!` (feature `testing`) shows that an engine keeps the contract"
 )]
 pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// The newest value at `key`.
@@ -406,14 +445,16 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// See [`ReadError`].
     async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, ReadError>;
 
-    /// Commits a transaction and returns its revision. One without operations checks its
-    /// preconditions and returns the current revision.
+    /// Commits a transaction and returns its revision. One that changes nothing (it has no
+    /// operations, or only removals of absent keys) checks its preconditions, takes no revision
+    /// and returns the current one.
     ///
     /// # Errors
     /// See [`CommitError`].
     async fn commit(&self, transaction: Transaction) -> Result<Revision, CommitError>;
 
-    /// Every change in `range` by commits after `after`, in order, none left out.
+    /// Every change in `range` by commits after `after`, in order, none left out and none twice.
+    /// After [`Revision::ZERO`] is `Expired` on a store that does not know its beginning.
     ///
     /// # Errors
     /// See [`WatchError`].

@@ -19,9 +19,26 @@ pub(super) struct Plan {
     pub(super) revision: Revision,
 }
 
+/// The state that a batch is planned over.
+pub(super) trait State {
+    fn revision(&self) -> Revision;
+    /// The newest value at a key that the batch speaks of.
+    fn get(&self, key: &Key) -> Option<&Entry>;
+}
+
+impl State for Index {
+    fn revision(&self) -> Revision {
+        self.revision()
+    }
+
+    fn get(&self, key: &Key) -> Option<&Entry> {
+        self.get(key)
+    }
+}
+
 /// Makes a [`Plan`] over the current state, which nobody else may change meanwhile.
-pub(super) struct Planner<'a> {
-    index: &'a Index,
+pub(super) struct Planner<'a, S> {
+    state: &'a S,
     changed: HashMap<Key, Option<Entry>>,
     plan: Plan,
 }
@@ -56,17 +73,17 @@ fn duplicate(operations: &[Operation]) -> Option<&Key> {
     operations.iter().map(Operation::key).find(|key| !seen.insert(*key))
 }
 
-impl<'a> Planner<'a> {
-    pub(super) fn new(index: &'a Index) -> Self {
-        let plan = Plan { rows: Vec::new(), revision: index.revision() };
-        Self { index, changed: HashMap::new(), plan }
+impl<'a, S: State> Planner<'a, S> {
+    pub(super) fn new(state: &'a S) -> Self {
+        let plan = Plan { rows: Vec::new(), revision: state.revision() };
+        Self { state, changed: HashMap::new(), plan }
     }
 
     /// Adds a prepared transaction and returns its revision, or why it does not commit.
     pub(super) fn add(&mut self, transaction: Transaction) -> Result<Revision, CommitError> {
         let (preconditions, operations) = transaction.into_parts();
         self.check(preconditions)?;
-        if operations.is_empty() {
+        if !operations.iter().any(|operation| self.changes(operation)) {
             return Ok(self.plan.revision);
         }
         self.plan.revision = self.plan.revision.next();
@@ -98,7 +115,15 @@ impl<'a> Planner<'a> {
     fn current(&self, key: &Key) -> Option<&Entry> {
         match self.changed.get(key) {
             Some(changed) => changed.as_ref(),
-            None => self.index.get(key),
+            None => self.state.get(key),
+        }
+    }
+
+    /// Removing nothing is no change. Writing the same value again is one.
+    fn changes(&self, operation: &Operation) -> bool {
+        match operation {
+            Operation::Put(..) => true,
+            Operation::Delete(key) => self.current(key).is_some(),
         }
     }
 

@@ -26,7 +26,7 @@ impl Retention {
     }
 
     /// How far apart marks are, and so how exact the rest is.
-    #[cfg(feature = "embedded")]
+    #[cfg(any(feature = "embedded", feature = "etcd", feature = "postgres"))]
     pub(super) fn interval(&self) -> Duration {
         self.interval
     }

@@ -7,11 +7,13 @@
 mod etcd;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod proxy;
 
 #[cfg(feature = "etcd")]
 pub use etcd::*;
 #[cfg(feature = "postgres")]
 pub use postgres::*;
+pub use proxy::Proxy;
 
 /// Says on standard output that a test is skipped because `program` is not installed.
 ///

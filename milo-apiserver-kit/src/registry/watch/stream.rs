@@ -22,6 +22,8 @@ use crate::{
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 /// The last bookmark comes so long before the end.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
+/// How long the storage may tell nothing of the past.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How much is sent at once: several of these may wait for a slow client.
 const BLOCK: usize = 32 * 1024;
 /// How many objects are looked at before other tasks get their turn.
@@ -179,7 +181,8 @@ impl WatchStream {
         match start {
             WatchStart::State(freshness, marked) => {
                 cache.reach(freshness).await?;
-                let (objects, joined) = cache.join_with_state(&self.range, &self.filter);
+                let joined = cache.join_with_state(&self.range, &self.filter);
+                let (objects, joined) = joined.map_err(|error| self.resource.corrupt(&error))?;
                 self.told = joined.revision;
                 let marked = marked && self.bookmarks.is_some();
                 self.phase = Phase::Initial { objects, joined, marked };
@@ -263,6 +266,8 @@ impl WatchStream {
         let batch = tokio::select! {
             // When the history ends, the client resumes from where it is.
             batch = history.next() => batch?,
+            // It was asked how far it is, so it has something to tell.
+            () = tokio::time::sleep(SILENCE) => return None,
             () = tokio::time::sleep_until(self.ends) => return None,
             () = &mut self.stop => return None,
         };
@@ -273,10 +278,8 @@ impl WatchStream {
         for event in batch.events {
             // What the cache will tell is not told twice.
             if event.revision() <= joined.revision {
-                match self.change(event) {
-                    Ok(change) => self.unread.push_back(Arc::new(change)),
-                    Err(error) => return Some(Err(error)),
-                }
+                let change = self.change(event);
+                self.unread.push_back(Arc::new(change));
             }
         }
         self.phase = if batch.revision < joined.revision {
@@ -287,20 +290,23 @@ impl WatchStream {
         Some(Ok(Bytes::new()))
     }
 
-    fn change(&self, event: Event) -> Result<Change, StatusError> {
-        let cached = |record| {
-            Cached::new(record, self.resource.definition())
-                .map(Arc::new)
-                .map_err(|error| self.resource.corrupt(&error))
-        };
+    fn change(&self, event: Event) -> Change {
+        let cached = |record| Cached::new(record, self.resource.definition()).map(Arc::new);
         let revision = event.revision();
-        let (current, previous) = match event {
+        let (written, replaced) = match event {
             Event::Put { record, previous } => (Some(record), previous),
             Event::Delete { previous, .. } => (None, Some(previous)),
             _ => (None, None),
         };
-        let current = current.map(cached).transpose()?;
-        Ok(Change::new(revision, current, previous.map(cached).transpose()?))
+        let previous = replaced.map(cached).transpose();
+        match (written.map(cached).transpose(), previous) {
+            (Err(corrupt), previous) => {
+                Change::corrupted(revision, Arc::new(corrupt), previous.unwrap_or_default())
+            }
+            (Ok(None), Err(corrupt)) => Change::corrupted(revision, Arc::new(corrupt), None),
+            // What could not be read before was not known to whoever watches.
+            (Ok(current), previous) => Change::new(revision, current, previous.unwrap_or_default()),
+        }
     }
 
     /// Waits for something to send; none at the end of the watch.
@@ -344,8 +350,16 @@ impl WatchStream {
         while only.len().max(block.len()) < BLOCK
             && let Some(change) = self.unread.pop_front()
         {
-            self.told = self.told.max(change.revision());
             let definition = self.resource.definition();
+            if let Some(corrupt) = change.corruption(&self.filter, definition) {
+                if only.is_empty() && block.is_empty() {
+                    return Err(self.resource.corrupt(corrupt));
+                }
+                // First what came before.
+                self.unread.push_front(change);
+                break;
+            }
+            self.told = self.told.max(change.revision());
             let Some(event) = change.event_type(&self.filter, definition) else { continue };
             let line = self.encoder.change(&self.resource, event, &change)?;
             if only.is_empty() && block.is_empty() {

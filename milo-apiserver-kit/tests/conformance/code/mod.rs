@@ -1,7 +1,6 @@
 //! Cases that need more than requests and expectations.
 
 mod http1;
-mod lists;
 mod load;
 mod outage;
 mod races;
@@ -16,7 +15,6 @@ pub(crate) fn cases() -> Vec<Case> {
         streams::cases(),
         http1::cases(),
         transport::cases(),
-        lists::cases(),
         outage::cases(),
         load::cases(),
     ]

@@ -1,18 +1,9 @@
 //! A storage that does not answer: what must go on, and what must say so.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use milo_core::{
-    key::{Key, KeyRange},
-    storage::{
-        CommitError, ListOptions, Memory, Page, ReadError, Record, Revision, Storage, Transaction,
-        Watch, WatchError,
-    },
-};
+use milo_apiserver_kit::testing::{Calls, FaultyStorage};
+use milo_core::storage::Memory;
 use serde_json::json;
 
 use crate::{
@@ -20,63 +11,6 @@ use crate::{
     fixture::{Cx, Shared},
     support::{Answer, matches},
 };
-
-/// A storage that can be switched off.
-#[derive(Debug, Default)]
-struct Switched {
-    memory: Memory,
-    off: AtomicBool,
-}
-
-impl Switched {
-    fn read(&self) -> Result<(), ReadError> {
-        match self.off.load(Ordering::SeqCst) {
-            true => Err(ReadError::Unavailable("it is switched off".into())),
-            false => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl Storage for Switched {
-    async fn get(&self, key: &Key) -> Result<Option<Record>, ReadError> {
-        self.read()?;
-        self.memory.get(key).await
-    }
-
-    async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, ReadError> {
-        self.read()?;
-        self.memory.list(range, options).await
-    }
-
-    async fn commit(&self, transaction: Transaction) -> Result<Revision, CommitError> {
-        match self.read() {
-            Ok(()) => self.memory.commit(transaction).await,
-            Err(error) => Err(CommitError::Unavailable(error.into())),
-        }
-    }
-
-    async fn watch(&self, range: &KeyRange, after: Revision) -> Result<Watch, WatchError> {
-        match self.read() {
-            Ok(()) => self.memory.watch(range, after).await,
-            Err(error) => Err(WatchError::Unavailable(error.into())),
-        }
-    }
-
-    async fn revision(&self) -> Result<Revision, ReadError> {
-        self.read()?;
-        self.memory.revision().await
-    }
-
-    async fn compact(&self, floor: Revision) -> Result<(), ReadError> {
-        self.read()?;
-        self.memory.compact(floor).await
-    }
-
-    async fn ping(&self) -> Result<(), ReadError> {
-        self.read()
-    }
-}
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -90,12 +24,12 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// A server that was well until its storage went away.
-async fn outage() -> (Cx, Arc<Switched>) {
-    let storage = Arc::new(Switched::default());
+async fn outage() -> (Cx, Arc<FaultyStorage>) {
+    let storage = Arc::new(FaultyStorage::new(Arc::new(Memory::new())));
     let cx = Cx::new(Arc::new(Shared::start_on(storage.clone()).await), 0);
     let body = json!({"metadata": {"name": "a"}});
     cx.call("POST", "widgets").json(&body).send().await.created();
-    storage.off.store(true, Ordering::SeqCst);
+    storage.calls(Calls::Fail);
     (cx, storage)
 }
 
@@ -166,7 +100,7 @@ async fn recovers() -> Outcome {
     let (cx, storage) = outage().await;
     let body = json!({"metadata": {"name": "b"}});
     let refused = cx.call("POST", "widgets").json(&body).send().await;
-    storage.off.store(false, Ordering::SeqCst);
+    storage.calls(Calls::Answer);
     expect(&refused, 503, "…")?;
     expect(&cx.call("POST", "widgets").json(&body).send().await, 201, "…")?;
     expect(&get(&cx, "widgets/b").await, 200, "…")

@@ -235,6 +235,43 @@ pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
+/// Writes values as the log of another store would have them. Those of one revision are numbered
+/// as they come.
+#[cfg(feature = "snapshot")]
+pub(super) fn import(
+    database: &Database,
+    records: &[crate::storage::Record],
+    durability: Durability,
+) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(durability)?;
+    let mut log = transaction.open_table(LOG)?;
+    for record in records {
+        let revision = record.revision.get();
+        let last = log.range((revision, 0)..=(revision, u32::MAX))?.next_back().transpose()?;
+        let index = last.map_or(0, |(key, _)| key.value().1 + 1);
+        let position = Position { revision: record.revision, index };
+        let value = Some(&*record.value);
+        let new = NewRow { position, previous: None, key: &record.key, value };
+        let mut place = log.insert_reserve(key_of(position), new.size())?;
+        if new.encode(place.as_mut()).is_none() {
+            return Err(redb::Error::ValueTooLarge(new.size()));
+        }
+    }
+    drop(log);
+    Ok(transaction.commit()?)
+}
+
+/// Ends an import: there is no history before `revision`, which is the newest one.
+#[cfg(feature = "snapshot")]
+pub(super) fn complete_import(database: &Database, revision: Revision) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_quick_repair(true);
+    remove(&transaction, &[], revision, revision)?;
+    Ok(transaction.commit()?)
+}
+
 /// The newest revision in the log; that of an empty store when nothing is in it.
 pub(super) fn last_revision(database: &impl ReadableDatabase) -> Result<Revision, redb::Error> {
     let transaction = database.begin_read()?;

@@ -16,6 +16,8 @@
 mod crash;
 #[cfg(test)]
 mod faults;
+#[cfg(feature = "snapshot")]
+mod import;
 mod log;
 mod open;
 #[cfg(test)]
@@ -35,7 +37,10 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
+#[cfg(feature = "snapshot")]
+pub(super) use self::import::{Import, ImportError};
 pub use self::open::OpenError;
+pub(super) use self::open::is_in;
 use self::{
     log::Log,
     open::{Disk, Opened, RealDisk},

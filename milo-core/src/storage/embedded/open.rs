@@ -119,21 +119,33 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, _: &Path, empty: File) -> Result<Database, DatabaseError> {
-        redb::Builder::new().create_file(empty)
+        redb::Builder::new().set_cache_size(CACHE_BYTES).create_file(empty)
     }
+}
+
+/// Whether an engine has data in the directory.
+pub(in crate::storage) fn is_in(directory: &Path) -> bool {
+    // What cannot be looked at is there: opening it will say what is wrong.
+    !is_missing(&directory.join(FILE)).unwrap_or(false)
 }
 
 pub(super) fn open(directory: &Path, disk: impl Disk) -> Result<Opened, OpenError> {
     let unusable = |cause| OpenError::Directory { directory: directory.to_owned(), cause };
-    make_directory(directory).map_err(unusable)?;
-    let lock = lock(directory)?;
+    let lock = prepare(directory)?;
     let file = directory.join(FILE);
     if is_missing(&file).map_err(unusable)? {
-        create(directory, &file, &disk)?;
+        create(directory, &disk)?;
     }
     let (index, database) = read(&file, &disk)?;
     let log = Log::new(database, Box::new(move || disk.open(&file)));
     Ok(Opened { lock, log, index })
+}
+
+/// Makes the directory if it is not there, and locks it.
+pub(super) fn prepare(directory: &Path) -> Result<File, OpenError> {
+    let made = make_directory(directory);
+    made.map_err(|cause| OpenError::Directory { directory: directory.to_owned(), cause })?;
+    lock(directory)
 }
 
 /// Makes the directory for this user alone. One that is there already keeps its permissions.
@@ -173,19 +185,36 @@ fn is_missing(file: &Path) -> io::Result<bool> {
 }
 
 /// Makes an empty data file: under another name first, so that there is never half a one.
-fn create(directory: &Path, file: &Path, disk: &impl Disk) -> Result<(), OpenError> {
+fn create(directory: &Path, disk: &impl Disk) -> Result<(), OpenError> {
+    drop(create_new(directory, disk)?);
+    let put = put_in_place(directory);
+    put.map_err(|cause| OpenError::Directory { directory: directory.to_owned(), cause })
+}
+
+/// Makes an empty data file under the name that it has until it is complete.
+pub(super) fn create_new(directory: &Path, disk: &impl Disk) -> Result<Database, OpenError> {
     let unusable = |cause| OpenError::Directory { directory: directory.to_owned(), cause };
-    let new = directory.join(NEW_FILE);
+    let new = new_file(directory);
     let empty = options().create(true).truncate(true).open(&new).map_err(unusable)?;
     let made = disk
         .create(&new, empty)
         .map_err(redb::Error::from)
-        .and_then(|database| log::initialize(&database));
+        .and_then(|database| log::initialize(&database).map(|()| database));
     made.map_err(|error| match error {
         redb::Error::Io(cause) => unusable(cause),
         other => OpenError::Unavailable { file: new.clone(), cause: other.into() },
-    })?;
-    fs::rename(&new, file).and_then(|()| sync_directory(directory)).map_err(unusable)
+    })
+}
+
+/// Where a data file is until it is complete.
+pub(super) fn new_file(directory: &Path) -> PathBuf {
+    directory.join(NEW_FILE)
+}
+
+/// Makes the complete new file the data file.
+pub(super) fn put_in_place(directory: &Path) -> io::Result<()> {
+    fs::rename(new_file(directory), directory.join(FILE))?;
+    sync_directory(directory)
 }
 
 #[cfg(unix)]

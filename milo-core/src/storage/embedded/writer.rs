@@ -250,7 +250,7 @@ impl Writer {
         commits: Vec<(Transaction, oneshot::Sender<Result<Revision, CommitError>>)>,
     ) -> (Plan, Vec<Answer<Revision, CommitError>>) {
         let index = self.engine.index().read();
-        let mut planner = Planner::new(&index);
+        let mut planner = Planner::new(&*index);
         let answers = commits
             .into_iter()
             .map(|(transaction, sender)| (sender, planner.add(transaction)))

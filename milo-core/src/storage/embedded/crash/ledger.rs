@@ -33,6 +33,8 @@ pub(crate) struct Ledger {
     commits: Commits,
     newest: Revision,
     current: State,
+    /// The highest revision that anybody was told.
+    told: Revision,
     /// Acknowledged since the last check.
     acknowledged: BTreeMap<Revision, Attempt>,
     seen: Vec<(Revision, u64)>,
@@ -64,6 +66,7 @@ impl Ledger {
             commits: Commits::new(),
             newest: Revision::FIRST,
             current: State::new(),
+            told: Revision::FIRST,
             acknowledged: BTreeMap::new(),
             seen: Vec::new(),
             unanswered: HashMap::new(),
@@ -90,10 +93,14 @@ impl Ledger {
     pub(crate) fn note(&mut self, told: Told) {
         match told {
             Told::Acknowledged(attempt, revision) => {
+                self.answered(attempt);
+                self.told = self.told.max(revision);
+                if attempt.changes_nothing() {
+                    return;
+                }
                 assert!(revision > self.newest, "{revision} was used before {attempt:?}");
                 let taken = self.acknowledged.insert(revision, attempt);
                 assert_eq!(taken, None, "{revision} was given out twice");
-                self.answered(attempt);
                 self.counts.acknowledged += 1;
             }
             Told::Refused(attempt) => {
@@ -106,6 +113,7 @@ impl Ledger {
                 self.counts.compactions += 1;
             }
             Told::Seen(revision, digest) => {
+                self.told = self.told.max(revision);
                 self.seen.push((revision, digest));
                 self.counts.seen += 1;
             }
@@ -127,12 +135,11 @@ impl Ledger {
         }
         let lost = &self.acknowledged;
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-        self.newest = found.newest;
+        (self.newest, self.told) = (found.newest, found.newest);
         self.check_seen();
         self.move_base(found.floor);
         assert_eq!(self.base, found.base, "the state at the floor, {}", found.floor);
-        let told = self.commits.iter().filter(|(_, events)| !events.is_empty());
-        assert!(told.eq(found.commits.iter()), "history has changed");
+        assert!(self.commits == found.commits, "history has changed");
         self.counts.replayed += found.commits.len();
         assert_eq!(list(storage, None).await, self.current, "the newest state");
         self.check_past(storage, random).await;
@@ -143,10 +150,8 @@ impl Ledger {
 
     /// Nothing that somebody was told is taken back.
     fn check_promises(&self, found: &Found) {
-        let acknowledged = self.acknowledged.keys().next_back().copied();
-        let seen = self.seen.iter().map(|seen| seen.0).max();
-        let told = acknowledged.max(seen).unwrap_or_default().max(self.newest);
-        assert!(found.newest >= told, "{} is the newest after {told} was told", found.newest);
+        let (newest, told) = (found.newest, self.told);
+        assert!(newest >= told, "{newest} is the newest after {told} was told");
         assert!(found.floor >= self.floor, "the floor went back to {}", found.floor);
     }
 
@@ -164,18 +169,10 @@ impl Ledger {
     /// Which of the transactions that nobody was answered is there all the same.
     fn unanswered_attempt(&mut self, marked: Option<Attempt>) -> Attempt {
         self.counts.unanswered_done += 1;
-        let place = match marked {
-            Some(attempt) => {
-                let place = (attempt.life, attempt.writer);
-                assert_eq!(self.unanswered.get(&place), Some(&attempt), "nobody sent that");
-                place
-            }
-            None => {
-                let mut empty = self.unanswered.iter().filter(|(_, open)| open.changes_nothing());
-                *empty.next().expect("a revision without changes that nobody asked for").0
-            }
-        };
-        self.unanswered.remove(&place).unwrap()
+        let attempt = marked.expect("a revision that nobody asked for");
+        let place = (attempt.life, attempt.writer);
+        assert_eq!(self.unanswered.remove(&place), Some(attempt), "nobody sent that");
+        attempt
     }
 
     /// All that a transaction does after the current state.

@@ -63,7 +63,7 @@ impl Attempt {
         Self { number: self.number + 1, ..self }
     }
 
-    /// Some transactions change nothing, and still have a revision.
+    /// Some transactions change nothing, and so have no revision of their own.
     pub(super) fn changes_nothing(self) -> bool {
         self.number % 16 == 11
     }
