@@ -28,7 +28,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 pub use options::{LogFormat, Options};
 pub use run::run;
@@ -36,7 +36,11 @@ use storage::StorageCommand;
 
 use crate::ServerBuilder;
 
-/// A server program: what it does without a command, and its commands.
+/// Serves a Kubernetes-style API over HTTPS.
+///
+/// On first start it makes a certificate authority, a serving certificate and a kubeconfig for the
+/// administrator in the data directory, and prints what to type next. Point kubectl, kube-rs,
+/// client-go or a front API server at it.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, disable_help_subcommand = true)]
 struct Program {
@@ -103,10 +107,11 @@ fn parse(name: &'static str, data_dir: &str) -> Result<Program, ExitCode> {
         .mut_arg("data_dir", |arg| arg.default_value(data_dir.to_owned()));
     let parsed = command.try_get_matches().and_then(|found| Program::from_arg_matches(&found));
     parsed.map_err(|error| {
-        if !error.use_stderr() {
-            // Help was asked for.
+        let helpless = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        if !error.use_stderr() || error.kind() == helpless {
+            // Help was asked for, or is what helps.
             let _ = error.print();
-            return ExitCode::SUCCESS;
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
         let text = error.to_string();
         let told: Vec<&str> = text.lines().map(str::trim).take_while(|l| !l.is_empty()).collect();

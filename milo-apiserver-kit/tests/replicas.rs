@@ -3,6 +3,8 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
 
+mod engines;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     sync::{
@@ -17,15 +19,21 @@ use milo_apiserver_kit::{
     strategy::Strategy,
     testing::wire::{self, APPLY_PATCH, Answer, Client, Event, Events, MERGE_PATCH},
 };
-use milo_core::{definition::ResourceDefinition, storage::Storage};
+use milo_core::{
+    definition::ResourceDefinition,
+    storage::{
+        Storage,
+        conformance::{Harness, Skip},
+    },
+};
 use serde_json::{Value, json};
 
 const WIDGETS: &str = "/apis/replicas.milo.test/v1/namespaces/ns/widgets";
 
-/// One test of each case for every engine; `$open` makes one store and two ways to it.
+/// One test of each case for an engine of which a store can be opened twice.
 macro_rules! on {
-    ($engine:ident, $open:expr) => {
-        on!($engine, $open,
+    ($engine:ident, $harness:expr) => {
+        on!($engine, $harness,
             own_writes_are_read_elsewhere, watches_go_on_elsewhere, bookmarks_count_elsewhere,
             pages_go_on_elsewhere, generated_names_are_unique, names_that_are_taken_are_tried_anew,
             names_are_taken_once, updates_are_not_lost, patches_are_not_lost,
@@ -33,22 +41,34 @@ macro_rules! on {
             collections_are_deleted_while_they_grow, owners_do_not_leave_while_others_come,
         );
     };
-    ($engine:ident, $open:expr, $($case:ident),* $(,)?) => {
+    ($engine:ident, $harness:expr, $($case:ident),* $(,)?) => {
         mod $engine {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                let Some((_store, first, second)) = ($open)().await else { return };
-                super::$case(super::Replicas::new(first, second).await).await;
+                super::with_replicas($harness, super::$case).await;
             })*
         }
     };
 }
 
-on!(memory, async || {
-    let storage: std::sync::Arc<dyn super::Storage> =
-        std::sync::Arc::new(milo_core::storage::Memory::new());
-    Some(((), storage.clone(), storage))
-});
+on!(memory, crate::engines::InMemory);
+#[cfg(feature = "postgres")]
+on!(postgres, crate::engines::OnPostgres);
+#[cfg(feature = "etcd")]
+on!(etcd, crate::engines::OnEtcd);
+
+/// Runs a case on one store that two servers have open.
+async fn with_replicas<H: Harness>(harness: H, case: impl AsyncFnOnce(Replicas)) {
+    assert!(harness.capabilities().replicas);
+    let store = match harness.create().await {
+        Ok(store) => store,
+        // It has said why on standard output.
+        Err(cause) if cause.is::<Skip>() => return,
+        Err(cause) => panic!("{cause}"),
+    };
+    let (first, second) = tokio::join!(harness.open(&store), harness.open(&store));
+    case(Replicas::new(first.unwrap(), second.unwrap()).await).await;
+}
 
 /// Two servers, and a client of each.
 struct Replicas {

@@ -1,20 +1,21 @@
 //! The conformance suite of the generic store on every engine that is built in.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
+mod engines;
 
 mod memory {
-    use milo_apiserver_kit::{store_suite, testing::store::Store};
-    use milo_core::storage::Memory;
-
-    store_suite!(async || Ok(Store::new(Memory::new())));
+    milo_apiserver_kit::store_suite!(crate::engines::InMemory);
 }
 
 mod embedded {
-    use milo_apiserver_kit::{store_suite, testing::store::Store};
-    use milo_core::storage::Embedded;
+    milo_apiserver_kit::store_suite!(crate::engines::OnDisk);
+}
 
-    store_suite!(async || {
-        let directory = tempfile::tempdir()?;
-        Ok(Store::new(Embedded::open(directory.path())?).keeping(directory))
-    });
+#[cfg(feature = "postgres")]
+mod postgres {
+    milo_apiserver_kit::store_suite!(crate::engines::OnPostgres);
+}
+
+#[cfg(feature = "etcd")]
+mod etcd {
+    milo_apiserver_kit::store_suite!(crate::engines::OnEtcd);
 }

@@ -7,6 +7,10 @@
 //!     postgres://user:password@host/database [seconds]
 //! ```
 //!
+//! The directory may also be the address of an etcd, `etcd://host:port/prefix`, with the feature
+//! `etcd`: then a client without an engine writes to the same server in turn with it, and the ratio
+//! of the two is printed.
+//!
 //! With zero seconds it fills the directory with a million objects if there are fewer, and says
 //! what they take in memory if there are.
 
@@ -30,6 +34,10 @@ const VALUE_BYTES: usize = 1024;
 const OBJECTS: u64 = 50_000;
 const MANY_OBJECTS: u64 = 1_000_000;
 
+#[cfg(feature = "etcd")]
+#[path = "storage_throughput/raw_etcd.rs"]
+mod raw_etcd;
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
@@ -41,6 +49,10 @@ async fn main() -> Result<(), Failure> {
         return measure_memory(&directory).await;
     }
     let period = Duration::from_secs(seconds);
+    #[cfg(feature = "etcd")]
+    if directory.starts_with("etcd://") {
+        return measure_etcd(&directory, period).await;
+    }
     #[cfg(feature = "postgres")]
     if directory.starts_with("postgres://") || directory.starts_with("postgresql://") {
         println!("PostgreSQL");
@@ -51,6 +63,25 @@ async fn main() -> Result<(), Failure> {
     measure(&(Arc::new(Memory::new()) as Arc<dyn Storage>), period).await?;
     println!("embedded engine in {directory}");
     measure(&(Arc::new(Embedded::open(&directory)?) as Arc<dyn Storage>), period).await
+}
+
+/// In turn, so that both have the same of what else the machine does.
+#[cfg(feature = "etcd")]
+async fn measure_etcd(address: &str, period: Duration) -> Result<(), Failure> {
+    let storage = milo_core::storage::Etcd::connect(address).await?;
+    let storage = Arc::new(storage) as Arc<dyn Storage>;
+    for writers in [1, 8, 64, 256] {
+        let mut rates = (0.0, 0.0);
+        for _ in 0..3 {
+            rates.0 += raw_etcd::rate(address, writers, period).await? / 3.0;
+            let (rate, p50, p99) = write(&storage, writers, period).await?;
+            rates.1 += rate / 3.0;
+            println!("{writers:>5} writers: {rate:>8.0} commits/s, p50 {p50:?}, p99 {p99:?}");
+        }
+        let (raw, engine) = rates;
+        println!("{writers:>5} writers: {raw:.0} raw, {engine:.0} here: {:.2} times", raw / engine);
+    }
+    measure(&storage, period).await
 }
 
 async fn measure_memory(directory: &str) -> Result<(), Failure> {

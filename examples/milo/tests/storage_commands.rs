@@ -22,6 +22,7 @@ use milo_core::{
     key::{GroupResource, Key},
     scope::Scope,
     storage::{Embedded, Storage as _, Transaction},
+    testing::{EtcdServer, PostgresServer},
 };
 use process::{Client, Failed, ORGANIZATIONS, Server, run, within};
 use serde_json::{Value, json};
@@ -335,6 +336,70 @@ async fn one_directory_is_copied_to_another() {
     drop(server);
 }
 
+/// The whole move, as an operator makes it.
+#[tokio::test]
+async fn moving_to_postgres_is_one_command() {
+    let Some(postgres) = PostgresServer::builder().fast().start().unwrap() else { return };
+    let root = temporary();
+    let data = root.path().join("data");
+    let expected = filled(&data).await;
+    let url = postgres.create_database().unwrap();
+    let told = storage(&data, &["copy", "embedded", &url]).await;
+    assert!(told.contains("objects keep their resource versions"), "{told}");
+    let server = Server::start_with(&data, ["--storage", &url]).await;
+    let mut client = server.client().await;
+    assert_eq!(organizations(&mut client, None).await, expected);
+    let created = client.post(ORGANIZATIONS, &organization("new")).await.object();
+    assert!(version(&created) > number_after("the storage is at revision ", &told));
+    // A second server on the same database, with a data directory of its own.
+    let other = Server::start_with(&root.path().join("other"), ["--storage", &url]).await;
+    let found = other.client().await.get(&format!("{ORGANIZATIONS}/new")).await.object();
+    assert_eq!(found, created);
+    // A backup while both run, from the database itself.
+    let file = root.path().join("backup");
+    let args = ["storage", "snapshot", text(&file), "--storage", &url];
+    let backup = run(args).await;
+    assert_eq!(backup.code, Some(0), "{backup:?}");
+    let restored = root.path().join("restored");
+    storage(&restored, &["restore", text(&file)]).await;
+    let restored = Server::start(&restored).await;
+    let found = organizations(&mut restored.client().await, None).await;
+    assert_eq!(found, organizations(&mut client, None).await);
+}
+
+#[tokio::test]
+async fn moving_to_etcd_is_one_command() {
+    let Some(etcd) = EtcdServer::start().unwrap() else { return };
+    let root = temporary();
+    let data = root.path().join("data");
+    let expected = filled(&data).await;
+    let url = etcd.url("milo");
+    let told = storage(&data, &["copy", "embedded", &url]).await;
+    assert!(told.contains("new resource versions, in the order of their last changes"), "{told}");
+    let server = Server::start_with(&data, ["--storage", &url]).await;
+    let mut client = server.client().await;
+    let found = organizations(&mut client, None).await;
+    let without_version = |objects: &BTreeMap<String, Value>| -> Vec<Value> {
+        let mut objects: Vec<Value> = objects.values().cloned().collect();
+        for object in &mut objects {
+            object["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+        }
+        objects
+    };
+    assert_eq!(without_version(&found), without_version(&expected));
+    let in_order = |objects: &BTreeMap<String, Value>| -> Vec<String> {
+        let mut names: Vec<_> = objects.iter().map(|(name, object)| (version(object), name)).collect();
+        names.sort();
+        names.into_iter().map(|(_, name)| name.clone()).collect()
+    };
+    assert_eq!(in_order(&found), in_order(&expected));
+    // What clients remember of the old storage is refused, never mistaken.
+    let newest = expected.values().map(version).max().unwrap();
+    assert!(found.values().all(|object| version(object) > newest));
+    let watch = client.get(&format!("{ORGANIZATIONS}?watch=true&resourceVersion={newest}")).await;
+    assert!(watch.text.contains("\"code\":410"), "{}", watch.text);
+}
+
 /// `milo` with a limit to the size of the files that it writes, in KiB.
 async fn limited(kib: u64, args: &[&str]) -> Failed {
     let mut command = AsyncCommand::new("bash");
@@ -414,7 +479,8 @@ async fn a_full_disk_leaves_nothing_half_done() {
 
     let other = root.path().join("other");
     let restore = ["storage", "restore", text(&file), "--data-dir", text(&other)];
-    let failed = limited(1024, &restore).await;
+    // A new data file alone has a mebibyte.
+    let failed = limited(2048, &restore).await;
     assert_eq!(failed.code, Some(1), "{failed:?}");
     let place = other.join("storage");
     let told = failed.stderr.lines().last().unwrap().to_owned();

@@ -6,11 +6,7 @@ use clap::{Parser, ValueEnum};
 use milo_core::storage::StorageLocation;
 use tracing_subscriber::EnvFilter;
 
-/// Serves a Kubernetes-style API over HTTPS.
-///
-/// On first start it makes a certificate authority, a serving certificate and a kubeconfig for the
-/// administrator in the data directory, and prints what to type next. Point kubectl, kube-rs,
-/// client-go or a front API server at it.
+/// The flags of a server.
 #[derive(Clone, Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Options {

@@ -7,26 +7,25 @@
 //! lists of its appendix A is data. What needs no server is in
 //! `milo_core::storage::conformance`. `docs/store-conformance.md` says where each case is.
 //!
-//! A test of each case, by one line:
+//! A test of each case, by one line, for the same [`Harness`] that the suite of the engine takes:
 //!
 //! ```
 //! # mod example {
-//! use milo_apiserver_kit::{milo_core::storage::Memory, store_suite, testing::store::Store};
+//! use milo_apiserver_kit::{milo_core::storage::Memory, store_suite};
 //!
-//! store_suite!(async || Ok(Store::new(Memory::new())));
+//! store_suite!(|| async { Ok(Memory::new()) });
 //! # }
 //! ```
 //!
-//! Or all of them by one function, with a report:
+//! Or all of them by [`run`], or one by [`run_case`], with a report:
 //!
 //! ```
-//! use milo_apiserver_kit::{milo_core::storage::Memory, testing::store::{self, Store}};
+//! use milo_apiserver_kit::{milo_core::storage::Memory, testing::store};
 //!
 //! # #[tokio::main]
 //! # async fn main() {
-//! let report = store::run(|| async { Ok(Store::new(Memory::new())) }, "case_01").await;
-//! println!("{report}");
-//! assert_eq!(report.failed(), 0);
+//! let report = store::run_case(|| async { Ok(Memory::new()) }, "case_01_create").await;
+//! println!("{}", report.expect("a case of this name"));
 //! # }
 //! ```
 //!
@@ -45,83 +44,26 @@ mod lab;
 mod lists;
 mod pages;
 mod reads;
-mod report;
 mod rest;
 mod selections;
 mod updates;
 mod watches;
 mod writes;
 
-use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use milo_core::storage::{Cause, Storage};
-use tokio::{
-    sync::{RwLock, Semaphore},
-    task::JoinSet,
-    time::Instant,
+use milo_core::storage::{
+    Cause, Storage,
+    conformance::{CaseReport, Harness, Report, Skip, Verdict},
 };
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
-use self::{
-    failure::{Failure, Outcome},
-    lab::Lab,
-};
-
-pub use report::{CaseReport, Report};
+use self::{failure::Outcome, lab::Lab};
 
 /// How many cases run at one time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 /// No case needs longer, on a machine that does much else.
 const LONGEST: Duration = Duration::from_secs(120);
-
-/// Held for reading by cases on stores that share their history, for writing by one that forgets it.
-static HISTORY: RwLock<()> = RwLock::const_new(());
-
-/// An empty store of the engine under test.
-///
-/// Cases run side by side, each on a store of its own: one must not be seen through another.
-pub struct Store {
-    storage: Arc<dyn Storage>,
-    kept: Vec<Box<dyn Any + Send + Sync>>,
-    shares_history: bool,
-}
-
-impl Store {
-    /// A store.
-    pub fn new(engine: impl Storage) -> Self {
-        Self::shared(Arc::new(engine))
-    }
-
-    /// A store that others use too.
-    #[must_use]
-    pub fn shared(storage: Arc<dyn Storage>) -> Self {
-        Self { storage, kept: Vec::new(), shares_history: false }
-    }
-
-    /// Keeps something for as long as the store is used: its directory, its database.
-    #[must_use]
-    pub fn keeping(mut self, guard: impl Any + Send + Sync) -> Self {
-        self.kept.push(Box::new(guard));
-        self
-    }
-
-    /// Compacting this store compacts others, those of etcd with another prefix for example: cases
-    /// that do so run alone.
-    #[must_use]
-    pub fn sharing_history(mut self) -> Self {
-        self.shares_history = true;
-        self
-    }
-
-    fn storage(&self) -> &Arc<dyn Storage> {
-        &self.storage
-    }
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("storage", &self.storage).finish_non_exhaustive()
-    }
-}
 
 type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
@@ -132,25 +74,52 @@ struct Case {
     run: for<'a> fn(&'a Lab) -> Running<'a>,
 }
 
+/// There is no case of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the suite of the generic store has no case `{0}`: see `names()`")]
+pub struct UnknownCase(String);
+
 impl Case {
-    /// Whether it forgets history.
-    fn compacts(&self) -> bool {
-        ["case_18_", "case_27_", "case_38_", "case_41_"]
-            .iter()
-            .any(|number| self.name.starts_with(number))
+    async fn report<H: Harness>(self, harness: Arc<H>) -> CaseReport {
+        let began = Instant::now();
+        // A task of its own: a panic, of the engine perhaps, fails this case and no other.
+        let mut task = tokio::spawn(async move { self.run_on(&*harness).await });
+        let verdict = match tokio::time::timeout(LONGEST, &mut task).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(panic)) => Verdict::Failed(panic.to_string()),
+            Err(_) => {
+                task.abort();
+                Verdict::Failed(format!("not done after {LONGEST:?}"))
+            }
+        };
+        CaseReport::new("store", self.name, verdict, began.elapsed())
     }
 
-    async fn run_on(self, store: &Store) -> Outcome {
-        let (mut _shared, mut _alone) = (None, None);
-        if store.shares_history {
-            match self.compacts() {
-                true => _alone = Some(HISTORY.write().await),
-                false => _shared = Some(HISTORY.read().await),
-            }
+    async fn run_on<H: Harness>(self, harness: &H) -> Verdict {
+        let opened = async {
+            let store = harness.create().await?;
+            let storage = harness.open(&store).await?;
+            Ok::<_, Cause>((store, storage))
+        };
+        let (_store, storage) = match opened.await {
+            Ok(opened) => opened,
+            Err(cause) => return not_opened(&cause),
+        };
+        match self.run_in(storage).await {
+            Ok(()) => Verdict::Passed,
+            Err(failure) => Verdict::Failed(failure.into_text()),
         }
-        let lab = Lab::new(store).await?;
-        let run = tokio::time::timeout(LONGEST, (self.run)(&lab)).await;
-        run.unwrap_or_else(|_| Err(Failure::new("the case does not come to an end")))
+    }
+
+    async fn run_in(self, storage: Arc<dyn Storage>) -> Outcome {
+        (self.run)(&Lab::new(storage).await?).await
+    }
+}
+
+fn not_opened(cause: &Cause) -> Verdict {
+    match cause.downcast_ref::<Skip>() {
+        Some(reason) => Verdict::Skipped(reason.to_string()),
+        None => Verdict::Failed(format!("the harness could not open a store: {cause} [{cause:?}]")),
     }
 }
 
@@ -216,82 +185,82 @@ macro_rules! table {
 
 const CASES: &[Case] = __store_suite_cases!([table] []);
 
-/// A `#[test]` for each case of the [suite](crate::testing::store), in the module where it stands.
-/// What is given is called for a new [`Store`](crate::testing::store::Store) for each of them: an
-/// async closure or function without parameters, whose errors are of any kind.
+/// A `#[test]` for each case of the [suite](crate::testing::store), for the harness that the
+/// expression makes. Several engines go into modules of their own.
 #[macro_export]
 macro_rules! store_suite {
-    ($open:expr) => {
-        $crate::__store_suite_cases!([$crate::__store_suite_tests][$open]);
+    ($harness:expr) => {
+        $crate::__store_suite_cases!([$crate::__store_suite_tests][$harness]);
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_suite_tests {
-    ([$open:expr] $($module:ident: $($case:ident),*;)*) => {
-        $crate::__store_suite_tests!(@flat [$open] $($($case)*)*);
+    ([$harness:expr] $($module:ident: $($case:ident),*;)*) => {
+        $crate::__store_suite_tests!(@flat [$harness] $($($case)*)*);
     };
-    (@flat [$open:expr] $($case:ident)*) => {
-        async fn open() -> Result<$crate::testing::store::Store, $crate::testing::Error> {
-            ($open)().await
-        }
+    (@flat [$harness:expr] $($case:ident)*) => {
         $(#[test]
         fn $case() {
-            $crate::testing::store::test(stringify!($case), open);
+            $crate::testing::store::test($harness, stringify!($case));
         })*
     };
 }
 
-/// Runs one case as a test: by its name, on what `open` makes.
-///
-/// # Panics
-/// When the case fails, or there is none of that name.
-#[expect(clippy::panic, reason = "this is how a test fails")]
-pub fn test<F, O>(name: &str, open: F)
-where
-    F: FnOnce() -> O,
-    O: Future<Output = Result<Store, Cause>>,
-{
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(2).enable_all().build();
-    let (Some(case), Ok(runtime)) = (CASES.iter().find(|case| case.name == name), runtime) else {
-        panic!("there is no case {name}, or no runtime to be had");
-    };
-    let outcome = runtime.block_on(async {
-        let store = open().await.map_err(|cause| Failure::new(cause.as_ref()))?;
-        case.run_on(&store).await
-    });
-    if let Err(failure) = outcome {
-        panic!("{}", failure.into_text());
-    }
+/// The names of all cases, in the order of the suite.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CASES.iter().map(|case| case.name)
 }
 
-/// Runs all cases whose name contains `filter`, some at a time, each on a store that `open` makes.
-pub async fn run<F, O>(open: F, filter: &str) -> Report
-where
-    F: Fn() -> O + Send + Sync + 'static,
-    O: Future<Output = Result<Store, Cause>> + Send,
-{
-    let (open, places) = (Arc::new(open), Arc::new(Semaphore::new(AT_ONCE)));
+/// Runs all cases, some at a time, and tells how each ended. To be called in a multi-threaded tokio
+/// runtime with its timer enabled.
+pub async fn run(harness: impl Harness) -> Report {
+    let (harness, places) = (Arc::new(harness), Arc::new(Semaphore::new(AT_ONCE)));
     let mut running = JoinSet::new();
-    for (at, case) in CASES.iter().enumerate().filter(|(_, case)| case.name.contains(filter)) {
-        let (open, places) = (open.clone(), places.clone());
+    for (at, case) in CASES.iter().enumerate() {
+        let (harness, places) = (harness.clone(), places.clone());
         running.spawn(async move {
             // INVARIANT: the semaphore is never closed.
             let _place = places.acquire().await;
-            let began = Instant::now();
-            let case_alone = tokio::spawn(async move {
-                let store = open().await.map_err(|cause| Failure::new(cause.as_ref()))?;
-                case.run_on(&store).await
-            });
-            // A panic, of the engine perhaps, fails this case and no other.
-            let outcome = case_alone.await.unwrap_or_else(|error| Err(Failure::new(error)));
-            let failure = outcome.err().map(Failure::into_text);
-            (at, CaseReport::new(case.name, failure, began.elapsed()))
+            (at, case.report(harness).await)
         });
     }
     let mut cases: Vec<(usize, CaseReport)> = running.join_all().await;
     cases.sort_by_key(|(at, _)| *at);
-    Report::new(cases.into_iter().map(|(_, case)| case).collect())
+    cases.into_iter().map(|(_, case)| case).collect()
+}
+
+/// Runs one case.
+///
+/// # Errors
+/// When there is none of this name.
+pub async fn run_case(harness: impl Harness, name: &str) -> Result<CaseReport, UnknownCase> {
+    let found = CASES.iter().find(|case| case.name == name);
+    let case = found.ok_or_else(|| UnknownCase(name.to_owned()))?;
+    Ok(case.report(Arc::new(harness)).await)
+}
+
+/// Runs one case in a runtime of its own, as the body of a `#[test]`: see
+/// [`store_suite!`](crate::store_suite).
+///
+/// # Panics
+/// When the case fails or there is none of this name. One that is skipped is told on standard
+/// output.
+#[expect(clippy::panic, reason = "a test fails by panicking")]
+pub fn test(harness: impl Harness, name: &str) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("no runtime to test in: {error}"),
+    };
+    let report = runtime.block_on(run_case(harness, name));
+    // What hangs is not waited for.
+    runtime.shutdown_background();
+    match report {
+        Ok(CaseReport { verdict: Verdict::Failed(text), .. }) => panic!("{text}"),
+        Ok(report) => println!("{report}"),
+        Err(unknown) => panic!("{unknown}"),
+    }
 }

@@ -74,7 +74,21 @@ pub enum OpenLocationError {
     #[cfg(feature = "embedded")]
     #[error(transparent)]
     Embedded(#[from] super::OpenError),
-    /// The database cannot be connected to, or does not hold what it should.
+    /// PostgreSQL cannot be connected to.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(#[from] super::PostgresConnectError),
+    /// Etcd cannot be connected to.
+    #[cfg(feature = "etcd")]
+    #[error("cannot open {location}: {cause}")]
+    Etcd {
+        /// What was to be opened.
+        location: StorageLocation,
+        /// What went wrong.
+        #[source]
+        cause: super::EtcdConnectError,
+    },
+    /// The storage cannot be read.
     #[error("cannot open {location}: {cause}")]
     Unavailable {
         /// What was to be opened.
@@ -123,6 +137,24 @@ impl StorageLocation {
         match &self.place {
             Place::Embedded(directory) => directory.as_deref(),
             Place::Memory | Place::Postgres(_) | Place::Etcd(_) => None,
+        }
+    }
+
+    /// The URL, if it is that of PostgreSQL.
+    #[cfg(all(feature = "postgres", feature = "snapshot"))]
+    pub(super) fn postgres(&self) -> Option<&str> {
+        match &self.place {
+            Place::Postgres(url) => Some(url),
+            Place::Embedded(_) | Place::Memory | Place::Etcd(_) => None,
+        }
+    }
+
+    /// The address, if it is that of etcd.
+    #[cfg(all(feature = "etcd", feature = "snapshot"))]
+    pub(super) fn etcd(&self) -> Option<&str> {
+        match &self.place {
+            Place::Etcd(address) => Some(address),
+            Place::Embedded(_) | Place::Memory | Place::Postgres(_) => None,
         }
     }
 
@@ -200,14 +232,30 @@ impl StorageLocation {
         Err(self.not_built_in("embedded"))
     }
 
+    #[cfg(feature = "postgres")]
+    async fn open_postgres(&self, url: &str) -> Result<Arc<dyn Storage>, OpenLocationError> {
+        Ok(Arc::new(super::Postgres::connect(url).await?))
+    }
+
+    #[cfg(not(feature = "postgres"))]
     async fn open_postgres(&self, _: &str) -> Result<Arc<dyn Storage>, OpenLocationError> {
         Err(self.not_built_in("postgres"))
     }
 
+    #[cfg(feature = "etcd")]
+    async fn open_etcd(&self, address: &str) -> Result<Arc<dyn Storage>, OpenLocationError> {
+        match super::Etcd::connect(address).await {
+            Ok(etcd) => Ok(Arc::new(etcd)),
+            Err(cause) => Err(OpenLocationError::Etcd { location: self.clone(), cause }),
+        }
+    }
+
+    #[cfg(not(feature = "etcd"))]
     async fn open_etcd(&self, _: &str) -> Result<Arc<dyn Storage>, OpenLocationError> {
         Err(self.not_built_in("etcd"))
     }
 
+    #[cfg(any(test, not(all(feature = "embedded", feature = "etcd", feature = "postgres"))))]
     fn not_built_in(&self, feature: &'static str) -> OpenLocationError {
         OpenLocationError::NotBuiltIn { location: self.clone(), feature }
     }

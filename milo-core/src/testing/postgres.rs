@@ -1,7 +1,6 @@
 //! A PostgreSQL on loopback.
 
 use std::{
-    ffi::OsString,
     fs,
     io::{self, BufRead, BufReader},
     net::TcpListener,
@@ -346,7 +345,7 @@ impl User {
 /// The folder of the server's programs: where the `initdb` in `PATH` really is, or else the newest
 /// one of Debian's.
 fn programs() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).find_map(|folder| {
         let found = fs::canonicalize(folder.join("initdb")).ok()?;
         let folder = found.parent()?;

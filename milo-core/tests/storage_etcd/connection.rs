@@ -26,7 +26,7 @@ async fn cut_under_load() {
     for _ in 0..3 {
         load.commits(100).await;
         proxy.cut();
-        load.failures(8).await;
+        load.failures(4).await;
         proxy.heal();
     }
     load.commits(100).await;
@@ -42,7 +42,7 @@ async fn silent_under_load() {
     let load = Load::start(&storage, 8).await;
     load.commits(100).await;
     proxy.silence();
-    load.failures(8).await;
+    load.failures(4).await;
     proxy.heal();
     load.commits(100).await;
     load.check(&connect(&server.url("connection")).await).await;

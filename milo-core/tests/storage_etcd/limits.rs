@@ -60,6 +60,35 @@ async fn values_of_more_than_a_request() {
     assert_eq!(events_until(&mut watch, start, last).await.len(), 20);
 }
 
+/// Etcd tells of a large commit in parts; here it is told at once.
+#[tokio::test]
+async fn large_commits_are_told_whole() {
+    let Some(server) = EtcdServer::start().unwrap() else { return };
+    let storage = Etcd::connect(server.url("whole")).await.unwrap();
+    let write = |byte: u8| {
+        (0..100).fold(Transaction::new(), |transaction, number| {
+            transaction.put(key("ns", &number.to_string()), Bytes::from(vec![byte; 14_000]))
+        })
+    };
+    let start = commit(&storage, write(b'0')).await;
+    let mut live = storage.watch(&namespace("ns"), start).await.unwrap();
+    let mut last = start;
+    for byte in b"1234" {
+        last = commit(&storage, write(*byte)).await;
+    }
+    let other = Etcd::connect(server.url("whole")).await.unwrap();
+    let mut replayed = other.watch(&namespace("ns"), start).await.unwrap();
+    for watch in [&mut live, &mut replayed] {
+        let mut told = start;
+        while told < last {
+            let batch = crate::storage_support::next(watch).await;
+            assert_eq!(batch.events.len() % 100, 0, "no part of a commit");
+            assert!(batch.events.iter().all(|event| event.revision() > told));
+            told = batch.revision;
+        }
+    }
+}
+
 /// All in one snapshot, though it takes many answers.
 #[tokio::test]
 async fn long_lists() {
@@ -99,7 +128,13 @@ async fn a_full_database() {
     // What is there can be read, and removed.
     assert_eq!(storage.get(&key("ns", "a")).await.unwrap().unwrap().revision, last);
     storage.commit(Transaction::new().delete(key("ns", "a"))).await.unwrap();
-    storage.compact(storage.revision().await.unwrap()).await.unwrap();
+    // A watch may begin meanwhile, at another handle, too.
+    let other = Etcd::connect(server.url("full")).await.unwrap();
+    let newest = other.revision().await.unwrap();
+    let mut watch = other.watch(&namespace("ns"), newest).await.unwrap();
+    watch.request_progress();
+    assert_eq!(watch.next().await.unwrap().unwrap().revision, newest);
+    storage.compact(newest).await.unwrap();
     server.etcdctl(&["defrag"]).unwrap();
     server.etcdctl(&["alarm", "disarm"]).unwrap();
     commit(&storage, put(&key("ns", "a"), "1")).await;
@@ -184,6 +219,22 @@ async fn compacted_while_watches_begin() {
         }
     }
     assert!(exact > 0 && expired > 0, "{exact} {expired}");
+}
+
+/// Old versions of etcd lose the newest revision when it is of a removal, is compacted, and they
+/// are killed.
+#[tokio::test]
+async fn revisions_never_go_back() {
+    let Some(mut server) = EtcdServer::start().unwrap() else { return };
+    let storage = Etcd::connect(server.url("back")).await.unwrap();
+    let a = key("ns", "a");
+    commit(&storage, put(&a, "1")).await;
+    let removed = commit(&storage, Transaction::new().delete(a.clone())).await;
+    storage.compact(removed).await.unwrap();
+    server.stop(0).unwrap();
+    server.restart(0).unwrap();
+    assert!(storage.revision().await.unwrap() > removed);
+    assert!(commit(&storage, put(&a, "2")).await > removed);
 }
 
 #[tokio::test]

@@ -10,10 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use milo_core::storage::{CommitError, Etcd, Event, Revision, Storage, WatchError};
+use milo_core::storage::{
+    CommitError, Etcd, Event, Precondition, ReadError, Revision, Storage, WatchError,
+};
 use tokio::task::JoinHandle;
 
-use crate::storage_support::{create, events_until, key, namespace};
+use crate::storage_support::{create, events_until, key, namespace, put};
 
 /// How long an operation may take in these tests.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
@@ -32,7 +34,8 @@ enum Fate {
     Uncertain,
 }
 
-/// Writers that create keys, each once, and a watcher that resumes whenever it must.
+/// Writers of values, each of which is written once, and a watcher that resumes whenever it must.
+/// Every other writer creates keys, the others update one.
 pub(crate) struct Load {
     start: Revision,
     stop: Arc<AtomicBool>,
@@ -98,8 +101,9 @@ impl Load {
         assert!(watched == history, "the watcher was told everything, once and in order");
         let mut found: HashMap<String, Vec<Revision>> = HashMap::new();
         for event in &history {
-            let name = event.key().segments().unwrap().name.to_owned();
-            found.entry(name).or_default().push(event.revision());
+            let Event::Put { record, .. } = event else { panic!("nobody removes anything") };
+            let value = String::from_utf8(record.value.to_vec()).unwrap();
+            found.entry(value).or_default().push(record.revision);
         }
         let mut outcome = Outcome { committed: 0, not_done: 0, uncertain: 0, resumed };
         for (name, fate) in &fates {
@@ -144,25 +148,49 @@ async fn write(
     (committed, failed): (Arc<AtomicU64>, Arc<AtomicU64>),
 ) -> HashMap<String, Fate> {
     let mut fates = HashMap::new();
+    let mut updated: Option<Revision> = None;
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
             break;
         }
         let name = format!("{writer}-{number}");
+        let own = key("load", &format!("of-{writer}"));
+        let transaction = match updated {
+            Some(last) => put(&own, &name).require(Precondition::RevisionIs(own, last)),
+            None if writer.is_multiple_of(2) => create(&own, &name),
+            None => create(&key("load", &name), &name),
+        };
         let begun = Instant::now();
-        let result = storage.commit(create(&key("load", &name), &name)).await;
+        let result = storage.commit(transaction).await;
         assert!(begun.elapsed() < BOUND, "{result:?} after {:?}", begun.elapsed());
         let counter = if result.is_ok() { &committed } else { &failed };
         counter.fetch_add(1, Ordering::Relaxed);
+        if writer.is_multiple_of(2) {
+            updated = match &result {
+                Ok(revision) => Some(*revision),
+                Err(_) => current(&storage, writer).await,
+            };
+        }
         let fate = match result {
             Ok(revision) => Fate::Committed(revision),
-            Err(CommitError::Unavailable(_)) => Fate::NotDone,
+            Err(CommitError::Unavailable(_) | CommitError::Conflict { .. }) => Fate::NotDone,
             Err(CommitError::Uncertain(_)) => Fate::Uncertain,
             Err(error) => panic!("{error}"),
         };
         fates.insert(name, fate);
     }
     fates
+}
+
+/// The revision of a writer's own key, as soon as it can be read.
+async fn current(storage: &Etcd, writer: usize) -> Option<Revision> {
+    loop {
+        match storage.get(&key("load", &format!("of-{writer}"))).await {
+            Ok(record) => return record.map(|record| record.revision),
+            Err(ReadError::Unavailable(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// Watches until the last key comes.

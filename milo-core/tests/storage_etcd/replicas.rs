@@ -93,7 +93,7 @@ async fn keys_of_others_are_not_there() {
     let newest = storage.revision().await.unwrap();
     assert!(newest > ours);
     let events = events_until(&mut watch, start, newest).await;
-    assert_eq!(events.iter().map(|event| event.revision()).collect::<Vec<_>>(), [ours]);
+    assert_eq!(events.iter().map(milo_core::storage::Event::revision).collect::<Vec<_>>(), [ours]);
     let page = storage.list(&KeyRange::all(), all()).await.unwrap();
     assert_eq!(page.records, [record(&key("ns", "a"), ours, "ours")]);
     assert_eq!(page.remaining, 0);

@@ -18,7 +18,7 @@ async fn killed_again_and_again() {
     for _ in 0..5 {
         load.commits(100).await;
         server.kill(0).unwrap();
-        load.failures(8).await;
+        load.failures(4).await;
         server.restart(0).unwrap();
     }
     load.commits(100).await;
@@ -33,7 +33,7 @@ async fn stopped_and_started() {
     let load = Load::start(&storage, 8).await;
     load.commits(100).await;
     server.stop(0).unwrap();
-    load.failures(8).await;
+    load.failures(4).await;
     server.restart(0).unwrap();
     load.commits(100).await;
     load.check(&storage).await;
@@ -46,7 +46,7 @@ async fn frozen_and_thawed() {
     let load = Load::start(&storage, 8).await;
     load.commits(100).await;
     server.freeze(0, true).unwrap();
-    load.failures(8).await;
+    load.failures(4).await;
     server.freeze(0, false).unwrap();
     load.commits(100).await;
     load.check(&storage).await;

@@ -69,6 +69,7 @@ async fn users_and_passwords() {
     let mut watch = storage.watch(&namespace("ns"), start).await.unwrap();
     assert_eq!(events_until(&mut watch, start, first).await.len(), 1);
     assert!(!format!("{storage:?}").contains("p@ss"));
+    storage.compact(first).await.unwrap();
 
     let error = Etcd::connect(address("milo:wrong-one")).await.unwrap_err();
     assert!(matches!(error, EtcdConnectError::Refused { .. }), "{error:?}");

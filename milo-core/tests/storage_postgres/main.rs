@@ -10,6 +10,7 @@ mod breaker;
 mod compaction;
 mod connecting;
 mod connections;
+mod contract;
 mod load;
 mod outages;
 mod replicas;

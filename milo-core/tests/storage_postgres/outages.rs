@@ -88,3 +88,27 @@ async fn a_read_only_database_can_be_read() {
     set("off");
     assert_eq!(commit(&*storage, put(&a, "2")).await, first.next());
 }
+
+/// What PostgreSQL says when its disk is full, said by a trigger.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_full_disk_fails_commits_and_nothing_else() {
+    let Some(server) = shared() else { return };
+    let url = server.create_database().unwrap();
+    let storage = connect(&url).await;
+    let a = key("ns", "a");
+    let first = commit(&*storage, put(&a, "1")).await;
+    let fill = "CREATE FUNCTION milo.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                    RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100';
+                END $$;
+                CREATE TRIGGER full_disk BEFORE INSERT ON milo.log
+                    FOR EACH STATEMENT EXECUTE FUNCTION milo.full()";
+    server.sql(database(&url), fill).unwrap();
+    for _ in 0..3 {
+        let error = storage.commit(put(&a, "2")).await.unwrap_err();
+        assert!(matches!(error, CommitError::Unavailable(_)), "{error:?}");
+        assert!(error.to_string().contains("No space left"), "{error}");
+        assert_eq!(storage.get(&a).await.unwrap(), Some(record(&a, first, "1")));
+    }
+    server.sql(database(&url), "DROP TRIGGER full_disk ON milo.log").unwrap();
+    assert_eq!(commit(&*storage, put(&a, "2")).await, first.next());
+}

@@ -166,10 +166,19 @@ impl Client {
     }
 
     /// Makes a stream of a connection. Returns when the server has accepted the watch.
-    pub async fn watch(mut self, path: &str) -> Watch {
-        let response = within("a watch", self.send(Method::GET, path, None)).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{path}");
-        Watch { body: response.into_body(), buffer: Vec::new(), _client: self }
+    pub async fn watch(self, path: &str) -> Watch {
+        let watch = within("a watch", self.try_watch(path)).await.unwrap();
+        watch.unwrap_or_else(|status| panic!("{path}: {status}"))
+    }
+
+    /// As [`Client::watch`]; the status when the server refuses.
+    pub async fn try_watch(mut self, path: &str) -> Result<Result<Watch, StatusCode>, Error> {
+        let response = self.send(Method::GET, path, None).await?;
+        if response.status() != StatusCode::OK {
+            return Ok(Err(response.status()));
+        }
+        let (body, buffer) = (response.into_body(), Vec::new());
+        Ok(Ok(Watch { body, buffer, _client: self }))
     }
 }
 

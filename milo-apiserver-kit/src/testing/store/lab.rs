@@ -5,12 +5,11 @@ use std::{ops::Deref, sync::Arc};
 use milo_core::{
     key::{GroupResource, Key},
     scope::Scope,
-    storage::{Operation, Record, Revision, Transaction},
+    storage::{Operation, Record, Revision, Storage, Transaction},
 };
 use serde_json::{Value, json};
 
 use super::{
-    Store,
     failure::{Failure, ensure},
     kinds::{self, GROUP, Hooks},
 };
@@ -35,8 +34,8 @@ pub(super) struct Lab {
 pub(super) struct Pods(Client);
 
 impl Lab {
-    pub(super) async fn new(store: &Store) -> Result<Self, Failure> {
-        Self::on(Arc::new(FaultyStorage::new(store.storage().clone()))).await
+    pub(super) async fn new(engine: Arc<dyn Storage>) -> Result<Self, Failure> {
+        Self::on(Arc::new(FaultyStorage::new(engine))).await
     }
 
     async fn on(storage: Arc<FaultyStorage>) -> Result<Self, Failure> {
@@ -49,7 +48,7 @@ impl Lab {
 
     /// Another server on the same store, whose cache knows nothing of the past.
     pub(super) async fn newcomer(&self) -> Result<Self, Failure> {
-        Self::on(Arc::new(FaultyStorage::new(self.storage.engine().clone()))).await
+        Self::new(self.storage.engine().clone()).await
     }
 
     pub(super) fn storage(&self) -> &Arc<FaultyStorage> {

@@ -40,6 +40,19 @@ pub struct CaseReport {
     pub took: Duration,
 }
 
+impl CaseReport {
+    /// The result of a case, of this suite or of one that is built on its harnesses.
+    #[must_use]
+    pub fn new(
+        subject: &'static str,
+        name: &'static str,
+        verdict: Verdict,
+        took: Duration,
+    ) -> Self {
+        Self { subject, name, verdict, took }
+    }
+}
+
 impl fmt::Display for CaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, name, verdict, took } = self;
@@ -88,6 +101,12 @@ impl Report {
 
     fn count(&self, which: impl Fn(&Verdict) -> bool) -> usize {
         self.cases.iter().filter(|case| which(&case.verdict)).count()
+    }
+}
+
+impl FromIterator<CaseReport> for Report {
+    fn from_iter<I: IntoIterator<Item = CaseReport>>(cases: I) -> Self {
+        Self { cases: cases.into_iter().collect() }
     }
 }
 

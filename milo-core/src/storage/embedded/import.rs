@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redb::{Database, Durability};
+use redb::Database;
 
 use super::{
     log,
@@ -98,14 +98,14 @@ impl Import {
     }
 
     /// Puts what was added in place, as a store that has forgotten its history and whose next
-    /// revision is the one after `revision`, or after one that the directory itself has already
-    /// given out. Returns which.
+    /// revision is the one after `revision`, or after one that the directory itself has not
+    /// given out yet. Returns which.
     pub(in crate::storage) fn finish(
         mut self,
         revision: Revision,
     ) -> Result<Revision, ImportError> {
         self.write()?;
-        let revision = revision.max(self.given_out);
+        let revision = revision.max(self.given_out.next());
         if let Some(database) = self.database.take() {
             log::complete_import(&database, revision)
                 .map_err(|cause| ImportError::Write { cause })?;
@@ -120,9 +120,7 @@ impl Import {
         let records = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         let Some(database) = &self.database else { return Ok(()) };
-        // The end brings all of it to the disk: until then the file counts for nothing.
-        log::import(database, &records, Durability::None)
-            .map_err(|cause| ImportError::Write { cause })
+        log::import(database, &records).map_err(|cause| ImportError::Write { cause })
     }
 }
 

@@ -241,10 +241,8 @@ pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
 pub(super) fn import(
     database: &Database,
     records: &[crate::storage::Record],
-    durability: Durability,
 ) -> Result<(), redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(durability)?;
+    let transaction = database.begin_write()?;
     let mut log = transaction.open_table(LOG)?;
     for record in records {
         let revision = record.revision.get();

@@ -9,7 +9,7 @@ use super::{
     feed::{Current, Feed},
     progress::Proof,
     recent::Collected,
-    store::{Store, start},
+    store::Store,
     stream::{Stream, Told, Untold},
 };
 use crate::{
@@ -69,7 +69,8 @@ async fn read(
         Proof::Request => outer.clone(),
         Proof::Marker => store.prefix.everything(),
     };
-    let mut stream = Stream::open(store, &current.link, watched, start(after)).await?;
+    let mut stream =
+        Stream::open(store, &current.link, watched, store.numbering.start(after)).await?;
     let mut collected = Collected::default();
     let mut told = after;
     while told < target {
@@ -84,11 +85,11 @@ async fn read(
                 for event in &events {
                     let inside = |key: &[u8]| outer.0 <= key && key < &outer.1[..];
                     if !event.kv.as_ref().is_some_and(|kv| inside(&kv.key))
-                        || super::stream::changed(event) <= after
+                        || stream.changed(event) <= after
                     {
                         continue;
                     }
-                    if collected.is_full_before(super::stream::changed(event)) {
+                    if collected.is_full_before(stream.changed(event)) {
                         return Ok(collected.finish());
                     }
                     match store.event(event) {

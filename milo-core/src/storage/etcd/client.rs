@@ -1,7 +1,7 @@
 //! Calls to a cluster: over one connection, to another member when one fails, and never longer
 //! than the deadline.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::uri::PathAndQuery;
 use parking_lot::Mutex;
@@ -71,13 +71,13 @@ pub(super) struct Link {
     /// Counts the connections of a client.
     number: u64,
     channel: Channel,
-    name: String,
+    name: Arc<str>,
 }
 
 impl Link {
     fn new(endpoints: &[Endpoint], member: usize, number: u64) -> Self {
         let endpoint = &endpoints[member];
-        let name = endpoint.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let name = endpoint.uri().authority().map_or("", |authority| authority.as_str()).into();
         Self { member, number, channel: endpoint.connect_lazy(), name }
     }
 
@@ -101,7 +101,8 @@ impl Client {
 
     /// The members' hosts and ports.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.endpoints.iter().filter_map(|endpoint| endpoint.uri().authority()).map(|a| a.as_str())
+        let authorities = self.endpoints.iter().filter_map(|endpoint| endpoint.uri().authority());
+        authorities.map(http::uri::Authority::as_str)
     }
 
     /// The connection that calls are made over now.
@@ -153,9 +154,8 @@ impl Client {
                 Verdict::Unknown => repeat == Repeat::Harmless,
                 _ => return Err(error),
             };
-            match error.verdict {
-                Verdict::BadToken => self.state.lock().token = None,
-                _ => self.leave(&link),
+            if error.verdict != Verdict::BadToken {
+                self.leave(&link);
             }
             if !again || Instant::now() + PAUSE >= end {
                 return Err(error);
@@ -184,7 +184,7 @@ impl Client {
             unary(link, call.path, request).await
         };
         match timeout(patience, asked).await {
-            Ok(answer) => answer.map_err(|status| CallError::new(status, link.name())),
+            Ok(answer) => answer.map_err(|status| self.failed(status, link)),
             Err(_) => Err(CallError::silent(link.name(), patience)),
         }
     }
@@ -207,7 +207,7 @@ impl Client {
             Ok(grpc.streaming(request, PathAndQuery::from_static(path), codec).await?.into_inner())
         };
         match timeout(self.deadline, opened).await {
-            Ok(stream) => stream.map_err(|status: Status| CallError::new(status, link.name())),
+            Ok(stream) => stream.map_err(|status| self.failed(status, link)),
             Err(_) => Err(CallError::silent(link.name(), self.deadline)),
         }
     }
@@ -239,6 +239,14 @@ impl Client {
         Ok(token)
     }
 
+    fn failed(&self, status: Status, link: &Link) -> CallError {
+        let error = CallError::new(status, link.name());
+        if error.verdict == Verdict::BadToken {
+            self.state.lock().token = None;
+        }
+        error
+    }
+
     /// Speaks to another member from now on, or over another connection if there is only one.
     /// Once only for all calls that failed on the same connection.
     fn leave(&self, link: &Link) {
@@ -256,7 +264,7 @@ fn not_sent(status: Status) -> Status {
     match status.code() {
         tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => {
             let mut unsent = Status::unavailable(format!("cannot log in: {}", status.message()));
-            unsent.set_source(std::sync::Arc::new(tonic::ConnectError(Box::new(status))));
+            unsent.set_source(Arc::new(tonic::ConnectError(Box::new(status))));
             unsent
         }
         _ => status,

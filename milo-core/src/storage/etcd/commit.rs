@@ -10,7 +10,7 @@ use super::{
         RequestOp, ResponseOp, TXN, TxnRequest, TxnResponse, compare::Operand, request_op,
         response_op,
     },
-    store::{Store, number, revision_of},
+    store::Store,
 };
 use crate::{
     key::Key,
@@ -32,7 +32,7 @@ impl Store {
         };
         let size = Size::of(&transaction, &request);
         match self.client.call(&TXN, request, repeat).await {
-            Ok(answer) => self.decide(transaction, answer),
+            Ok(answer) => self.decide(transaction, &answer),
             Err(error) => Err(size.explain(error)),
         }
     }
@@ -59,7 +59,7 @@ impl Store {
                 CompareResult::Equal,
                 CompareTarget::Mod,
                 // Zero is what etcd says of absent keys, and no key was ever written then.
-                Operand::ModRevision(match number(*revision) {
+                Operand::ModRevision(match self.numbering.number(*revision) {
                     0 => -1,
                     number => number,
                 }),
@@ -77,6 +77,7 @@ impl Store {
         let key = self.prefix.outer(operation.key().as_bytes());
         let request = match operation {
             Operation::Put(_, value) => {
+                self.saw(key.len() + value.len());
                 request_op::Request::Put(PutRequest { key, value: value.clone() })
             }
             Operation::Delete(_) => request_op::Request::DeleteRange(DeleteRangeRequest { key }),
@@ -93,10 +94,12 @@ impl Store {
     fn decide(
         &self,
         transaction: Transaction,
-        answer: TxnResponse,
+        answer: &TxnResponse,
     ) -> Result<Revision, CommitError> {
         if answer.succeeded {
-            return revision_of(answer.header.as_ref())
+            return self
+                .numbering
+                .revision_of(answer.header.as_ref())
                 .map_err(|error| CommitError::Uncertain(error.into()));
         }
         let current = answer.responses.iter().map(|response| self.current(response));

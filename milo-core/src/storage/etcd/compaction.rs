@@ -19,8 +19,10 @@ pub(super) async fn run(feed: &Feed, keep: Duration) {
     loop {
         ticks.tick().await;
         let now = Instant::now();
-        retention.observe(now, feed.relay.revision());
-        let floor = retention.floor(now).filter(|floor| *floor > compacted);
+        let newest = feed.relay.revision();
+        retention.observe(now, newest);
+        // Never to the newest revision: see `Etcd::compact`. An idle store has no history to lose.
+        let floor = retention.floor(now).filter(|floor| *floor > compacted && *floor < newest);
         if let Some(floor) = floor
             && now.duration_since(last) >= keep / LAX
         {

@@ -17,7 +17,7 @@ use super::{
     messages::RawEvent,
     progress::{EtcdProgress, Proof},
     recent::Recent,
-    store::{Store, number},
+    store::Store,
     stream::{Stream, Told, Untold},
 };
 use crate::storage::{
@@ -131,14 +131,20 @@ impl Feed {
     /// before by [`changes`](super::changes).
     async fn begin(&self, link: &Link) -> Result<Pump<'_>, ReadError> {
         let client = &self.store.client;
+        // So that there is a token, and one that is still valid.
+        self.store.revision().await?;
         let proof = self.progress.proof(client, link).await.map_err(super::store::unavailable)?;
         let start = match proof {
             Proof::Request => self.store.revision().await?,
             // So that there is an event at every revision that is ever published.
-            Proof::Marker => self.store.mark().await?,
+            Proof::Marker => match self.store.mark().await? {
+                Some(marked) => marked,
+                None => self.store.revision().await?,
+            },
         };
         let range = self.store.prefix.everything();
-        let mut stream = Stream::open(&self.store, link, range, number(start)).await?;
+        let mut stream =
+            Stream::open(&self.store, link, range, self.store.numbering.number(start)).await?;
         match stream.next_within(client.deadline()).await? {
             Told::Created => {}
             _ => return Err(ReadError::Unavailable("etcd did not begin the watch".into())),
@@ -246,8 +252,8 @@ impl Pump<'_> {
                 Ok(event) if event.revision() > self.told => new.push(event),
                 Ok(_) | Err(Untold::Foreign) => {}
                 // Whoever watches goes on from the last revision, and gets `Expired` if need be.
-                Err(Untold::Forgotten) if super::stream::changed(event) > self.told => {
-                    return Err(behind(super::stream::changed(event)));
+                Err(Untold::Forgotten) if self.stream.changed(event) > self.told => {
+                    return Err(behind(self.stream.changed(event)));
                 }
                 Err(Untold::Forgotten) => {}
             }
@@ -294,7 +300,10 @@ impl Pump<'_> {
             }
             (Stage::Reaching(target), Proof::Marker) => {
                 let store = Arc::clone(&self.feed.store);
-                let marked = Box::pin(async move { store.mark().await });
+                let marked = Box::pin(async move {
+                    let full = || ReadError::Unavailable("the database of etcd is full".into());
+                    store.mark().await?.ok_or_else(full)
+                });
                 pursuit.stage = Stage::Marking(*target, marked);
                 pursuit.nudge = pursuit.end;
             }

@@ -53,6 +53,11 @@ impl Prefix {
         (self.0.clone(), end.into())
     }
 
+    /// The key that says how many revisions are skipped: see [`numbering`](super::numbering).
+    pub(super) fn skipped(&self) -> Bytes {
+        self.outer(&[&[RESERVED], &b"skipped"[..]].concat())
+    }
+
     /// The key that is written to see its event: then everything before it has come.
     pub(super) fn marker(&self) -> Bytes {
         self.outer(&[&[RESERVED], &b"progress"[..]].concat())

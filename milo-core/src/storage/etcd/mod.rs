@@ -22,8 +22,11 @@ mod errors;
 mod feed;
 mod keys;
 mod messages;
+mod newest;
+mod numbering;
 mod progress;
 mod recent;
+mod settle;
 mod store;
 mod stream;
 
@@ -177,8 +180,9 @@ impl EtcdBuilder {
         let address = Address::parse(&self.address)?;
         let endpoints = address.endpoints(self.connect_timeout)?;
         let client = Client::new(endpoints, address.login, self.operation_timeout);
-        let store = Arc::new(Store::new(client, address.prefix));
-        store.revision().await.map_err(connect_error)?;
+        let mut store = Store::new(client, address.prefix);
+        store.find_numbering().await.map_err(connect_error)?;
+        let store = Arc::new(store);
         let feed = Arc::new(Feed::new(store, self.progress));
         let mut tasks = Vec::new();
         let followed = Arc::clone(&feed);
@@ -248,6 +252,20 @@ impl Etcd {
         }
     }
 
+    /// Sees to it that an empty storage gives out no revision up to this one: for objects that
+    /// come from another storage. Whoever has it open must connect anew.
+    #[cfg(feature = "snapshot")]
+    pub(in crate::storage) async fn skip(
+        address: &str,
+        revision: Revision,
+    ) -> Result<(), EtcdConnectError> {
+        let address = Address::parse(address)?;
+        let endpoints = address.endpoints(CONNECT_TIMEOUT)?;
+        let client = Client::new(endpoints, address.login, OPERATION_TIMEOUT);
+        let mut store = Store::new(client, address.prefix);
+        store.skip(revision).await.map_err(connect_error)
+    }
+
     fn store(&self) -> &Store {
         &self.inner.feed.store
     }
@@ -284,7 +302,7 @@ impl Storage for Etcd {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, CommitError> {
-        self.store().commit(transaction).await
+        History(Arc::clone(&self.inner.feed)).commit(transaction).await
     }
 
     async fn watch(&self, range: &KeyRange, after: Revision) -> Result<Watch, WatchError> {
@@ -298,7 +316,14 @@ impl Storage for Etcd {
     }
 
     async fn compact(&self, floor: Revision) -> Result<(), ReadError> {
-        let floor = floor.min(self.store().revision().await?);
+        let newest = self.store().revision().await?;
+        let mut floor = floor.min(newest);
+        // Old versions of etcd forget the newest revision when it is of a removal, is compacted,
+        // and they restart (etcd issue 17780): then revisions go back. So it must not be the
+        // newest.
+        if floor == newest && newest > Revision::FIRST && self.store().mark().await?.is_none() {
+            floor = Revision::new(newest.get() - 1);
+        }
         // What is compacted before it was told can no longer be told.
         let _lost = self.inner.feed.reach(floor).await;
         self.store().compact(floor).await

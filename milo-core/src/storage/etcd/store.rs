@@ -10,8 +10,9 @@ use super::{
     keys::Prefix,
     messages::{
         COMPACT, CompactionRequest, KeyValue, PUT, PutRequest, RANGE, RangeRequest, RangeResponse,
-        ResponseHeader,
     },
+    newest::Newest,
+    numbering::Numbering,
     stream::{Stream, Told},
 };
 use crate::{
@@ -21,8 +22,11 @@ use crate::{
 
 /// How many bytes of records are read with one request, more or less.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// How large a record is thought to be before any was seen.
-const GUESSED_BYTES: usize = 8 * 1024;
+/// How many bytes the first request of a list may bring, if all records are as large as the
+/// largest that was ever seen.
+const FIRST_PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// How large the largest record is thought to be before any was seen.
+const GUESSED_BYTES: usize = 64 * 1024;
 /// How many records are read with one request at most.
 const PAGE_RECORDS: usize = 10_000;
 /// How often a list begins again whose snapshot was compacted while it was read.
@@ -33,33 +37,47 @@ const SNAPSHOTS: usize = 3;
 pub(super) struct Store {
     pub(super) client: Client,
     pub(super) prefix: Prefix,
-    /// How large the largest records of the last list were, on average over a page.
-    record_bytes: AtomicUsize,
+    pub(super) numbering: Numbering,
+    newest: Newest,
+    /// The size of the largest record seen so far.
+    largest: AtomicUsize,
 }
 
 impl Store {
     pub(super) fn new(client: Client, prefix: Prefix) -> Self {
-        Self { client, prefix, record_bytes: AtomicUsize::new(GUESSED_BYTES) }
+        Self {
+            client,
+            prefix,
+            numbering: Numbering::default(),
+            newest: Newest::default(),
+            largest: AtomicUsize::new(GUESSED_BYTES),
+        }
     }
 
     pub(super) async fn get(&self, key: &Key) -> Result<Option<Record>, ReadError> {
         let request =
             RangeRequest { key: self.prefix.outer(key.as_bytes()), ..RangeRequest::default() };
         let answer = self.range(request).await.map_err(unavailable)?;
-        Ok(answer.kvs.into_iter().next().map(|kv| record(key.clone(), &kv)))
+        Ok(answer.kvs.into_iter().next().map(|kv| self.named(key.clone(), &kv)))
     }
 
-    /// The newest revision.
+    /// The newest revision. Calls at the same time share a question.
     pub(super) async fn revision(&self) -> Result<Revision, ReadError> {
+        self.newest.get(self.ask_revision()).await
+    }
+
+    /// The newest revision, with the error as it is.
+    pub(super) async fn ask_revision(&self) -> Result<Revision, ReadError> {
         let answer = self.range(self.nothing(0)).await.map_err(unavailable)?;
-        revision_of(answer.header.as_ref())
+        self.numbering.revision_of(answer.header.as_ref())
     }
 
     /// Proves that all changes after `revision` are still there, and returns the newest revision.
     pub(super) async fn prove(&self, revision: Revision) -> Result<Revision, ReadError> {
-        let at = start(revision);
+        self.numbering.check(revision)?;
+        let at = self.numbering.start(revision);
         match self.range(self.nothing(at)).await {
-            Ok(answer) => revision_of(answer.header.as_ref()),
+            Ok(answer) => self.numbering.revision_of(answer.header.as_ref()),
             Err(error) => Err(self.explain(error, revision).await),
         }
     }
@@ -86,10 +104,14 @@ impl Store {
     async fn list_once(&self, range: &KeyRange, options: ListOptions) -> Result<Page, ReadError> {
         let (mut next, end) = self.prefix.range(range);
         let mut page = Page { revision: options.at.unwrap_or_default(), ..Page::default() };
-        let mut at = options.at.map_or(0, start);
+        if let Some(at) = options.at {
+            self.numbering.check(at)?;
+        }
+        let mut at = options.at.map_or(0, |at| self.numbering.start(at));
         let mut missing = options.limit.unwrap_or(usize::MAX);
+        let mut records = (FIRST_PAGE_BYTES / self.largest.load(Ordering::Relaxed)).max(1);
         loop {
-            let limit = missing.min(self.page_records());
+            let limit = missing.min(records);
             let request = RangeRequest {
                 key: next.clone(),
                 range_end: end.clone(),
@@ -103,12 +125,12 @@ impl Store {
                 Err(error) => return Err(self.explain(error, page.revision).await),
             };
             if at == 0 {
-                page.revision = revision_of(answer.header.as_ref())?;
-                at = number(page.revision);
+                page.revision = self.numbering.revision_of(answer.header.as_ref())?;
+                at = self.numbering.number(page.revision);
             }
             let last = answer.kvs.last().map(|kv| kv.key.clone());
             let found = answer.kvs.len();
-            self.measure(&answer);
+            records = self.measure(&answer).unwrap_or(records);
             page.records.extend(answer.kvs.iter().filter_map(|kv| self.record(kv)));
             missing -= found.min(missing);
             let rest = u64::try_from(answer.count).unwrap_or(0).saturating_sub(found as u64);
@@ -120,25 +142,29 @@ impl Store {
         }
     }
 
-    /// How many records fit into an answer, if they are like those seen last.
-    fn page_records(&self) -> usize {
-        (PAGE_BYTES / self.record_bytes.load(Ordering::Relaxed)).clamp(1, PAGE_RECORDS)
+    /// How many records fit into the next answer, if they are like those of this one.
+    fn measure(&self, answer: &RangeResponse) -> Option<usize> {
+        let sizes = || answer.kvs.iter().map(|kv| kv.key.len() + kv.value.len());
+        self.saw(sizes().max()?);
+        let average = sizes().sum::<usize>().checked_div(answer.kvs.len())?;
+        Some((PAGE_BYTES / average.max(1)).clamp(1, PAGE_RECORDS))
     }
 
-    fn measure(&self, answer: &RangeResponse) {
-        let bytes: usize = answer.kvs.iter().map(|kv| kv.key.len() + kv.value.len()).sum();
-        if let Some(average) = bytes.checked_div(answer.kvs.len()) {
-            self.record_bytes.store(average.max(64), Ordering::Relaxed);
+    /// Notes how large records are.
+    pub(super) fn saw(&self, bytes: usize) {
+        if self.largest.load(Ordering::Relaxed) < bytes {
+            self.largest.fetch_max(bytes, Ordering::Relaxed);
         }
     }
 
     /// Forgets what was before `floor`, which is not in the future.
     pub(super) async fn compact(&self, floor: Revision) -> Result<(), ReadError> {
         // An empty store, which is what there is before the second revision, needs no history.
-        if floor <= Revision::FIRST {
+        let revision = self.numbering.number(floor);
+        if revision <= 1 {
             return Ok(());
         }
-        let request = CompactionRequest { revision: number(floor) };
+        let request = CompactionRequest { revision };
         match self.client.call(&COMPACT, request, Repeat::Harmless).await {
             Ok(_) => Ok(()),
             Err(error) if error.verdict == Verdict::Compacted => Ok(()),
@@ -146,11 +172,30 @@ impl Store {
         }
     }
 
-    /// Writes the marker, and returns the revision at which its event will come.
-    pub(super) async fn mark(&self) -> Result<Revision, ReadError> {
+    /// Writes the marker, and returns the revision at which its event will come. None when the
+    /// database is full.
+    pub(super) async fn mark(&self) -> Result<Option<Revision>, ReadError> {
         let request = PutRequest { key: self.prefix.marker(), value: Bytes::new() };
+        match self.client.call(&PUT, request, Repeat::Harmless).await {
+            Ok(answer) => self.numbering.revision_of(answer.header.as_ref()).map(Some),
+            Err(error) if error.verdict == Verdict::NoSpace => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// What stands at a key that is none of the storage's.
+    pub(super) async fn raw(&self, key: Bytes) -> Result<Option<KeyValue>, ReadError> {
+        let request = RangeRequest { key, ..RangeRequest::default() };
+        let answer = self.range(request).await.map_err(unavailable)?;
+        Ok(answer.kvs.into_iter().next())
+    }
+
+    /// Writes to a key that is none of the storage's.
+    #[cfg(feature = "snapshot")]
+    pub(super) async fn put_raw(&self, key: Bytes, value: Bytes) -> Result<(), ReadError> {
+        let request = PutRequest { key, value };
         let answer = self.client.call(&PUT, request, Repeat::Harmless).await;
-        revision_of(answer.map_err(unavailable)?.header.as_ref())
+        answer.map(drop).map_err(unavailable)
     }
 
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, CallError> {
@@ -166,7 +211,12 @@ impl Store {
     /// What a record of the storage is called, and its value, in buffers of exactly their size:
     /// they may be kept for long, and must not keep the whole answer.
     pub(super) fn record(&self, kv: &KeyValue) -> Option<Record> {
-        self.prefix.inner(&kv.key).map(|key| record(key, kv))
+        self.prefix.inner(&kv.key).map(|key| self.named(key, kv))
+    }
+
+    fn named(&self, key: Key, kv: &KeyValue) -> Record {
+        let revision = self.numbering.revision(kv.mod_revision);
+        Record { key, revision, value: Bytes::copy_from_slice(&kv.value) }
     }
 
     /// Why the state at `requested` cannot be read.
@@ -194,7 +244,7 @@ impl Store {
         let link = self.client.link();
         let marker = self.prefix.marker();
         let range = (marker.clone(), Bytes::new());
-        let mut stream = Stream::open(self, &link, range, start(revision)).await?;
+        let mut stream = Stream::open(self, &link, range, self.numbering.start(revision)).await?;
         loop {
             match stream.next_within(self.client.deadline()).await? {
                 Told::Created => {}
@@ -202,33 +252,6 @@ impl Store {
                 Told::Changes(..) | Told::Progress(_) => return Ok(None),
             }
         }
-    }
-}
-
-fn record(key: Key, kv: &KeyValue) -> Record {
-    Record { key, revision: revision(kv.mod_revision), value: Bytes::copy_from_slice(&kv.value) }
-}
-
-/// A state that etcd can be asked for. It has none before the first revision, and nothing is in
-/// that one.
-pub(super) fn start(revision: Revision) -> i64 {
-    number(revision.max(Revision::FIRST))
-}
-
-pub(super) fn number(revision: Revision) -> i64 {
-    // What etcd cannot count to is in its future.
-    i64::try_from(revision.get()).unwrap_or(i64::MAX)
-}
-
-/// Etcd's revisions are never negative.
-pub(super) fn revision(number: i64) -> Revision {
-    Revision::new(u64::try_from(number).unwrap_or(0))
-}
-
-pub(super) fn revision_of(header: Option<&ResponseHeader>) -> Result<Revision, ReadError> {
-    match header {
-        Some(header) => Ok(revision(header.revision)),
-        None => Err(ReadError::Unavailable("etcd answered without a revision".into())),
     }
 }
 

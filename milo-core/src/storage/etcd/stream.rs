@@ -11,10 +11,11 @@ use super::{
     client::Link,
     errors::CallError,
     messages::{
-        EventType, RawEvent, WATCH, WatchCreateRequest, WatchProgressRequest, WatchRequest,
-        WatchResponse, watch_request,
+        EventType, RawEvent, ResponseHeader, WATCH, WatchCreateRequest, WatchProgressRequest,
+        WatchRequest, WatchResponse, watch_request,
     },
-    store::{Store, revision, unavailable},
+    numbering::Numbering,
+    store::{Store, unavailable},
 };
 use crate::storage::{Event, ReadError, Revision};
 
@@ -25,6 +26,7 @@ pub(super) struct Stream {
     /// The parts of an answer that has not come as a whole.
     parts: Vec<RawEvent>,
     member: String,
+    numbering: Numbering,
 }
 
 /// What a watch tells.
@@ -62,7 +64,8 @@ impl Stream {
             receiver.recv().await.map(|message| (message, receiver))
         });
         let responses = store.client.stream(link, WATCH, receiver).await.map_err(unavailable)?;
-        Ok(Self { requests, responses, parts: Vec::new(), member: link.name().to_owned() })
+        let (member, numbering) = (link.name().to_owned(), store.numbering);
+        Ok(Self { requests, responses, parts: Vec::new(), member, numbering })
     }
 
     /// Asks for progress. Not answered while the watch is behind.
@@ -95,7 +98,7 @@ impl Stream {
 
     fn told(&mut self, message: WatchResponse) -> Result<Option<Told>, ReadError> {
         if message.compact_revision > 0 {
-            return Ok(Some(Told::Compacted(revision(message.compact_revision))));
+            return Ok(Some(Told::Compacted(self.numbering.revision(message.compact_revision))));
         }
         if message.canceled {
             return Err(self.over(&message.cancel_reason));
@@ -104,14 +107,20 @@ impl Stream {
             return Ok(Some(Told::Created));
         }
         if message.events.is_empty() && self.parts.is_empty() {
-            return Ok(message.header.map(|header| Told::Progress(revision(header.revision))));
+            let told = |header: ResponseHeader| self.numbering.revision(header.revision);
+            return Ok(message.header.map(|header| Told::Progress(told(header))));
         }
         self.parts.extend(message.events);
         let whole = if message.fragment { whole_commits(&self.parts) } else { self.parts.len() };
         let rest = self.parts.split_off(whole);
         let events = std::mem::replace(&mut self.parts, rest);
-        let last = events.last().map(changed);
+        let last = events.last().map(|event| self.changed(event));
         Ok(last.map(|last| Told::Changes(events, last)))
+    }
+
+    /// The commit that an event is of.
+    pub(super) fn changed(&self, event: &RawEvent) -> Revision {
+        self.numbering.revision(number(event))
     }
 
     /// There was no answer in time.
@@ -128,15 +137,15 @@ fn request(request: watch_request::Request) -> WatchRequest {
     WatchRequest { request: Some(request) }
 }
 
-/// The commit that an event is of.
-pub(super) fn changed(event: &RawEvent) -> Revision {
-    event.kv.as_ref().map_or(Revision::ZERO, |kv| revision(kv.mod_revision))
+/// The commit that an event is of, as etcd counts.
+fn number(event: &RawEvent) -> i64 {
+    event.kv.as_ref().map_or(0, |kv| kv.mod_revision)
 }
 
 /// How many events there are before those of the last commit, of which more may come.
 fn whole_commits(events: &[RawEvent]) -> usize {
-    let last = events.last().map_or(Revision::ZERO, changed);
-    events.partition_point(|event| changed(event) < last)
+    let last = events.last().map_or(0, number);
+    events.partition_point(|event| number(event) < last)
 }
 
 /// Why an event cannot be told.

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
+    time::timeout,
 };
 use uuid::Uuid;
 
@@ -24,6 +25,9 @@ use crate::storage::{
     retention::{DEFAULT_RETENTION, Retention},
 };
 
+/// How long is waited when nobody says otherwise.
+pub(super) const PATIENCE: Patience =
+    Patience { connect: Duration::from_secs(3), operation: Duration::from_secs(5) };
 /// Connections that reads share when nobody says otherwise.
 const DEFAULT_CONNECTIONS: usize = 4;
 
@@ -52,14 +56,12 @@ impl std::fmt::Debug for PostgresBuilder {
 
 impl PostgresBuilder {
     pub(super) fn new(url: String) -> Self {
-        let patience =
-            Patience { connect: Duration::from_secs(3), operation: Duration::from_secs(5) };
         Self {
             url,
             schema: None,
             retention: DEFAULT_RETENTION,
             connections: DEFAULT_CONNECTIONS,
-            patience,
+            patience: PATIENCE,
         }
     }
 
@@ -126,9 +128,11 @@ impl PostgresBuilder {
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
         tasks.spawn(keeper.run());
-        tasks.spawn(Feed::new(following, Arc::clone(&relay), Arc::clone(&news)).run());
+        let (begun, followed) = oneshot::channel();
+        tasks.spawn(Feed::new(following, Arc::clone(&relay), Arc::clone(&news), begun).run());
         tasks.spawn(feed::listen(target, news, sender));
-        feed::followed(&relay, self.patience.operation).await;
+        // So that it can be watched at once. What goes wrong now is mended later.
+        let _in_time = timeout(self.patience.operation, followed).await;
         Ok(Postgres {
             read: Read::new(Arc::clone(&readers)),
             readers,

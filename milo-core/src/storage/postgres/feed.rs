@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::Notify,
+    sync::{Notify, oneshot},
     time::{sleep, timeout},
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Feed {
     read: Read,
     relay: Arc<Relay>,
     news: Arc<Notify>,
+    /// Told when the store is followed for the first time.
+    begun: Option<oneshot::Sender<()>>,
 }
 
 /// Why the store cannot be followed from where it was.
@@ -47,11 +49,16 @@ enum Gap {
 }
 
 impl Feed {
-    pub(super) fn new(read: Read, relay: Arc<Relay>, news: Arc<Notify>) -> Self {
-        Self { read, relay, news }
+    pub(super) fn new(
+        read: Read,
+        relay: Arc<Relay>,
+        news: Arc<Notify>,
+        begun: oneshot::Sender<()>,
+    ) -> Self {
+        Self { read, relay, news, begun: Some(begun) }
     }
 
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut pause = PAUSES.0;
         loop {
             match self.read.revision().await {
@@ -61,6 +68,9 @@ impl Feed {
                         tracing::error!(error = %Gap::WentBack { known, newest });
                     }
                     self.relay.find(newest);
+                    if let Some(begun) = self.begun.take() {
+                        let _gone = begun.send(());
+                    }
                     pause = PAUSES.0;
                     let cause = self.follow().await;
                     tracing::warn!(%cause, "the storage cannot be followed");
@@ -144,14 +154,4 @@ async fn hear(target: &Target, news: &Arc<Notify>, own: &str) -> Result<Connecti
     let listen = format!("LISTEN {}", target.channel());
     within(target.patience.operation, connection.client().batch_execute(&listen)).await?;
     Ok(connection)
-}
-
-/// Waits until the store is followed, so that it can be watched; not for ever.
-pub(super) async fn followed(relay: &Relay, patience: Duration) {
-    let _in_time = timeout(patience, async {
-        while relay.lost().is_some() {
-            sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
 }

@@ -30,6 +30,8 @@ mod compaction;
 mod connection;
 mod error;
 mod feed;
+#[cfg(feature = "snapshot")]
+mod import;
 mod read;
 mod readers;
 mod schema;
@@ -43,6 +45,8 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use tokio::{sync::mpsc, task::JoinSet};
 
+#[cfg(feature = "snapshot")]
+pub(super) use self::import::{Import, ImportError};
 pub use self::{builder::PostgresBuilder, error::PostgresConnectError};
 use self::{
     error::Failure,
@@ -172,6 +176,8 @@ impl Storage for Postgres {
     }
 
     async fn ping(&self) -> Result<(), ReadError> {
-        self.read.revision().await.map(drop)
+        self.read.revision().await?;
+        // Without watches a server is of little use.
+        self.relay.lost().map_or(Ok(()), |lost| Err(ReadError::Unavailable(Box::new(lost))))
     }
 }

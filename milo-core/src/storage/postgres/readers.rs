@@ -64,13 +64,15 @@ impl Readers {
 
     /// The connection that fewest use.
     pub(super) async fn get(&self) -> Result<Arc<Reader>, Failure> {
-        match self.least_used() {
-            Some((reader, true)) => Ok(reader),
-            Some((reader, false)) if self.connecting.try_lock().is_err() => Ok(reader),
-            // The server may take no more connections; then those that there are will do.
-            Some((reader, false)) => Ok(self.connect().await.unwrap_or(reader)),
-            None => self.connect().await,
+        if let Some((reader, idle)) = self.least_used()
+            && (idle || self.connecting.try_lock().is_err())
+        {
+            return Ok(reader);
         }
+        self.connect().await.or_else(|failure| {
+            // The server may take no more connections; then those that there are will do.
+            self.least_used().map(|(reader, _)| reader).ok_or(failure)
+        })
     }
 
     /// Whether it is idle too, or there may be no more.

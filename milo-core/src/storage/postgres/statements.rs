@@ -220,3 +220,39 @@ pub(super) const ERASE: &str = concat!(
      FROM until, bounds WHERE floor.id = 1
      RETURNING until.revision < bounds.floor"
 );
+
+/// Lets the transaction that was begun take its time.
+#[cfg(feature = "snapshot")]
+pub(super) const WITHOUT_HASTE: &str =
+    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+
+/// How many objects there are, the key of one, and the newest revision.
+#[cfg(feature = "snapshot")]
+pub(super) const CONTENT: &str = concat!(
+    "SELECT (SELECT count(*) FROM current),
+         (SELECT key FROM current ORDER BY key LIMIT 1), ",
+    newest!()
+);
+
+/// Forgets the history of an empty store.
+#[cfg(feature = "snapshot")]
+pub(super) const FORGET: &str = "DELETE FROM log";
+
+/// Adds the values `$4` of the keys `$3`, written at the places `$1`, `$2`, to an empty store.
+#[cfg(feature = "snapshot")]
+pub(super) const IMPORT: &str = "WITH logged AS (
+         INSERT INTO log (revision, index, key, value)
+         SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bytea[], $4::bytea[])
+     )
+     INSERT INTO current (key, revision, index)
+     SELECT * FROM unnest($3::bytea[], $1::bigint[], $2::integer[])";
+
+/// Makes `$1` the newest revision, by a change that nobody can be told of: see [`FLOOR_IS`].
+#[cfg(feature = "snapshot")]
+pub(super) const NEWEST_IS: &str =
+    "INSERT INTO log (revision, index, key) VALUES ($1::bigint, 0, '')";
+
+/// Nothing before `$1` may be read, and nothing is left to be erased but the newest change.
+#[cfg(feature = "snapshot")]
+pub(super) const FLOOR_IS: &str =
+    "UPDATE floor SET revision = $1::bigint, erased = $1::bigint - 1 WHERE id = 1";

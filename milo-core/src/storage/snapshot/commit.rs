@@ -17,18 +17,35 @@ use crate::{
 /// Objects in one transaction: etcd takes 128 operations.
 const AT_ONCE: usize = 100;
 
+/// Sees to it that nothing is in the store. What an interrupted copy left is removed if `restart`
+/// says so; nothing else ever is.
+pub(super) async fn empty(location: &StorageLocation, restart: bool) -> Result<(), RestoreError> {
+    let storage = location.connect().await?;
+    Target { storage: &*storage, location }.empty(restart).await
+}
+
+/// Commits all records to an empty store. While that is so, a mark says that the store is not
+/// complete.
+pub(super) async fn fill(
+    location: &StorageLocation,
+    source: &str,
+    set_aside: SetAside,
+    observer: &Observer,
+) -> Result<Revision, RestoreError> {
+    let storage = location.connect().await?;
+    Target { storage: &*storage, location }.fill(source, set_aside, observer).await
+}
+
 /// A store to be filled.
 #[derive(Debug)]
-pub(super) struct Target<'a> {
-    pub(super) storage: &'a dyn Storage,
+struct Target<'a> {
+    storage: &'a dyn Storage,
     /// Named in errors.
-    pub(super) location: &'a StorageLocation,
+    location: &'a StorageLocation,
 }
 
 impl Target<'_> {
-    /// Sees to it that nothing is in the store. What an interrupted copy left is removed if
-    /// `restart` says so; nothing else ever is.
-    pub(super) async fn empty(&self, restart: bool) -> Result<(), RestoreError> {
+    async fn empty(&self, restart: bool) -> Result<(), RestoreError> {
         let unfinished = unfinished::find(self.storage).await;
         if let Some(source_name) = unfinished.map_err(|error| self.unreadable(error))? {
             if !restart {
@@ -48,8 +65,7 @@ impl Target<'_> {
         }
     }
 
-    /// Commits all records. While that is so, a mark says that the store is not complete.
-    pub(super) async fn fill(
+    async fn fill(
         &self,
         source: &str,
         set_aside: SetAside,

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Head, Observer, Summary,
-    format::Encoder,
+    encode::Encoder,
     source::{Sink, Source, SourceError, blocking},
 };
 use crate::storage::Record;

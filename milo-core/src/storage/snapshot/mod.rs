@@ -41,6 +41,10 @@
 mod check;
 mod commit;
 mod copy;
+#[cfg(feature = "postgres")]
+mod database;
+mod decode;
+mod encode;
 mod file;
 mod format;
 #[cfg(unix)]

@@ -25,7 +25,8 @@ use tokio::{
 
 use super::{
     Head, Observer,
-    format::{Decoder, Encoder},
+    decode::Decoder,
+    encode::Encoder,
     source::{Origin, Sink, Source, SourceError},
 };
 use crate::storage::{Record, Storage};

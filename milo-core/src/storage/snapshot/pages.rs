@@ -39,12 +39,13 @@ impl From<ReadError> for Broken {
     }
 }
 
-/// Sends everything, from the beginning to the end.
+/// Sends everything, from the beginning to before the end.
 pub(super) async fn read(storage: &dyn Storage, sender: &Sender) -> Result<(), SourceError> {
     for _ in 0..ATTEMPTS {
         match attempt(storage, sender).await {
             Err(Broken::Expired) => {}
-            Ok(()) | Err(Broken::Unwanted) => return Ok(()),
+            Ok(()) => return Ok(()),
+            Err(Broken::Unwanted) => return Err(SourceError::Stopped),
             Err(Broken::Failed(error)) => return Err(error.into()),
         }
     }
@@ -65,10 +66,9 @@ async fn attempt(storage: &dyn Storage, sender: &Sender) -> Result<(), Broken> {
         limit = next_limit(limit, &page);
         let rest = rest_of(&all, &page);
         send(Part::Records(page.records)).await?;
-        let Some(rest) = rest else { break };
+        let Some(rest) = rest else { return Ok(()) };
         page = storage.list(&rest, ListOptions::default().limit(limit).at(revision)).await?;
     }
-    send(Part::End(None)).await
 }
 
 /// To the millisecond, as snapshots have it.

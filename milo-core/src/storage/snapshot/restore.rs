@@ -2,9 +2,10 @@
 
 use std::{io, path::Path, time::Duration};
 
+#[cfg(feature = "postgres")]
+use super::database;
 use super::{
-    Head, Observer, Summary,
-    commit::Target,
+    Head, Observer, Summary, commit,
     format::ReadSnapshotError,
     order::{self, SetAsideError},
     source::{Origin, Sink, Source, SourceError, blocking},
@@ -98,8 +99,9 @@ pub struct Restored {
 /// snapshot was taken. All below is forgotten history: reads and watches from there are told that
 /// it has expired, and clients list again.
 ///
-/// The embedded engine also keeps the revision of every object. In the others each object gets a
-/// new one, in the order of their last changes; objects that were written by one commit are
+/// The embedded engine and PostgreSQL also keep the revision of every object. In etcd each object
+/// gets a new one, in the order of their last changes; no server may have the target open then.
+/// Objects that were written by one commit are
 /// written by one commit again, if they are a hundred at most.
 ///
 /// # Errors
@@ -129,18 +131,35 @@ pub(super) async fn bring(
     if let Some(directory) = target.directory() {
         return import(source, directory.to_owned(), target.clone(), observer).await;
     }
-    let storage = target.connect().await?;
-    let filling = Target { storage: &*storage, location: target };
-    filling.empty(restart).await?;
+    #[cfg(feature = "postgres")]
+    if let Some(url) = target.postgres() {
+        return database::fill(source, url, target, observer).await;
+    }
     let origin = source.origin();
+    commit::empty(target, restart).await?;
     let set_aside = order::set_aside(source, observer.clone()).await?;
     let snapshot = set_aside.summary;
-    let revision = filling.fill(source_name, set_aside, &observer).await?;
+    skip_to(target, beyond(&snapshot)).await?;
+    let revision = commit::fill(target, source_name, set_aside, &observer).await?;
     Ok(Restored { snapshot, revision, origin, revisions_kept: false })
 }
 
+/// Sees to it that the empty target gives out only later revisions.
+#[cfg(feature = "etcd")]
+async fn skip_to(target: &StorageLocation, revision: Revision) -> Result<(), RestoreError> {
+    let Some(address) = target.etcd() else { return Ok(()) };
+    let skipped = crate::storage::Etcd::skip(address, revision).await;
+    let failed = |cause| OpenLocationError::Etcd { location: target.clone(), cause };
+    Ok(skipped.map_err(failed)?)
+}
+
+#[cfg(not(feature = "etcd"))]
+async fn skip_to(_: &StorageLocation, _: Revision) -> Result<(), RestoreError> {
+    Ok(())
+}
+
 /// The first revision that the old store can not have given out.
-fn beyond(snapshot: &Summary) -> Revision {
+pub(super) fn beyond(snapshot: &Summary) -> Revision {
     let since = jiff::Timestamp::now().duration_since(snapshot.taken);
     let since = Duration::try_from(since).unwrap_or_default().as_secs();
     let gap = GAP.saturating_add(since.saturating_mul(REVISIONS_PER_SECOND));

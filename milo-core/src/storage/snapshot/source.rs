@@ -14,10 +14,7 @@ use std::{
 use tokio::{sync::mpsc, task};
 
 use super::{
-    Head, Observer, Summary,
-    format::{Decoder, ReadSnapshotError},
-    pages,
-    tally::Tally,
+    Head, Observer, Summary, decode::Decoder, format::ReadSnapshotError, pages, tally::Tally,
 };
 use crate::storage::{OpenLocationError, ReadError, Record, Storage, StorageLocation};
 
@@ -113,9 +110,14 @@ impl Source {
     pub fn storage(storage: Arc<dyn Storage>) -> Self {
         let (sender, parts) = mpsc::channel(AHEAD);
         task::spawn(async move {
-            if let Err(error) = pages::read(&*storage, &sender).await {
-                let _gone = sender.send(Err(error)).await;
-            }
+            let read = pages::read(&*storage, &sender).await;
+            // First, so that who has the end can open the same directory.
+            drop(storage);
+            let end = match read {
+                Ok(()) => Ok(Part::End(None)),
+                Err(error) => Err(error),
+            };
+            let _gone = sender.send(end).await;
         });
         Self::new(parts, Origin::Storage)
     }

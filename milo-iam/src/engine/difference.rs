@@ -1,0 +1,213 @@
+//! What a change changes: exactly, and in short.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Permission, Principal, Text,
+    world::{Body, Change, Fact, SERVICE_ACCOUNT, Subject, USER},
+};
+
+use super::{
+    catalogue::Kind,
+    extent::Extent,
+    snapshot::{KeyRef, Snapshot},
+    subjects::expand,
+};
+
+/// How the access of one principal changes, for one permission.
+///
+/// Something is allowed now that was not exactly when one of [`gained`](Self::gained) covers it
+/// and none of [`before`](Self::before) does; and the other way round for what was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessChange {
+    /// Whose access.
+    pub principal: Principal,
+    /// To do what.
+    pub permission: Permission,
+    /// What is covered afterwards, and was not before.
+    pub gained: Vec<Extent>,
+    /// What was covered before, and is not afterwards.
+    pub lost: Vec<Extent>,
+    /// All that was covered before.
+    pub before: Vec<Extent>,
+    /// All that is covered afterwards.
+    pub after: Vec<Extent>,
+}
+
+/// How access differs between two states: every change, and nothing that stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// By principal and permission, in order. Principals are the users and service accounts of
+    /// either state, an authenticated stranger, and the anonymous.
+    pub changes: Vec<AccessChange>,
+}
+
+impl Difference {
+    /// From one state to another.
+    #[must_use]
+    pub fn between(before: &Snapshot, after: &Snapshot) -> Self {
+        let mut changes = Vec::new();
+        for principal in affected(before, after) {
+            let (old, new) = (before.access(&principal), after.access(&principal));
+            let permissions: BTreeSet<&Permission> =
+                old.keys().chain(new.keys()).copied().collect();
+            for permission in permissions {
+                let old = extents(before, permission, old.get(permission));
+                let new = extents(after, permission, new.get(permission));
+                let gained = not_covered(&new, before, permission, &old);
+                let lost = not_covered(&old, after, permission, &new);
+                if !gained.is_empty() || !lost.is_empty() {
+                    changes.push(AccessChange {
+                        principal: principal.clone(),
+                        permission: permission.clone(),
+                        gained,
+                        lost,
+                        before: old,
+                        after: new,
+                    });
+                }
+            }
+        }
+        Self { changes }
+    }
+
+    /// Whether access stays as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing changes");
+        }
+        let mut principal = None;
+        for change in &self.changes {
+            if principal != Some(&change.principal) {
+                let line = if principal.is_some() { "\n" } else { "" };
+                write!(f, "{line}{}", change.principal)?;
+                principal = Some(&change.principal);
+            }
+            for (sign, extents) in [('+', &change.gained), ('-', &change.lost)] {
+                for extent in extents {
+                    write!(f, "\n  {sign} {} on {extent}", change.permission)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    /// What changes would change. Computed from a copy of the whole world: an
+    /// [`Evaluator`](crate::Evaluator::what_if) does it faster.
+    #[must_use]
+    pub fn what_if(&self, changes: impl IntoIterator<Item = Change>) -> Difference {
+        Difference::between(self, &Self::of(self.world.with(changes)))
+    }
+
+    /// The nodes on which a principal has each permission.
+    fn access(&self, principal: &Principal) -> BTreeMap<&Permission, Vec<u32>> {
+        let mut access: BTreeMap<&Permission, Vec<u32>> = BTreeMap::new();
+        for subject in self.subjects_of(principal) {
+            for grant in self.by_subject.row(subject) {
+                for permission in self.roles.permissions(grant.role) {
+                    if let Some(permission) = self.catalogue.permission(permission) {
+                        access.entry(permission).or_default().push(grant.other);
+                    }
+                }
+            }
+        }
+        access
+    }
+
+    fn kind_of(&self, permission: &Permission) -> Option<&Kind> {
+        self.catalogue.registered(permission).map(|registered| &*registered.kind)
+    }
+}
+
+fn extents(snapshot: &Snapshot, permission: &Permission, nodes: Option<&Vec<u32>>) -> Vec<Extent> {
+    let nodes = nodes.cloned().unwrap_or_default();
+    snapshot.kind_of(permission).map_or_else(Vec::new, |kind| snapshot.shortest(kind, nodes))
+}
+
+/// Those of some extents that others do not cover, in the state that the others are of.
+fn not_covered(
+    extents: &[Extent],
+    state: &Snapshot,
+    permission: &Permission,
+    others: &[Extent],
+) -> Vec<Extent> {
+    let Some(kind) = state.kind_of(permission) else { return extents.to_vec() };
+    let is_covered = |extent: &&Extent| {
+        let Some(covering) = state.covering(kind, extent) else { return false };
+        covering.iter().filter_map(|node| state.extents.get(node)).any(|node| others.contains(node))
+    };
+    extents.iter().filter(|extent| !is_covered(extent)).cloned().collect()
+}
+
+/// The principals whose access may differ.
+fn affected(before: &Snapshot, after: &Snapshot) -> Vec<Principal> {
+    let mut subjects = BTreeSet::new();
+    let mut everybody = false;
+    for (old, new) in before.world.differences(&after.world) {
+        for fact in [old, new].into_iter().flatten() {
+            everybody |= !collect_affected(fact, &mut subjects);
+            for state in [before, after] {
+                collect_granted_on(fact, state, &mut subjects);
+            }
+        }
+    }
+    let subjects: Vec<Subject> = subjects.into_iter().collect();
+    everybody |= subjects.iter().any(|subject| matches!(subject, Subject::System(_)));
+    let mut uids: BTreeSet<Text> = BTreeSet::new();
+    for world in [&before.world, &after.world] {
+        uids.extend(expand(world, &subjects));
+        if everybody {
+            uids.extend(world.of_kind(&USER).map(|user| user.key().name.clone()));
+            uids.extend(world.of_kind(&SERVICE_ACCOUNT).map(|account| account.uid().clone()));
+        }
+    }
+    let mut principals: Vec<Principal> = uids.iter().map(|uid| Principal::new(&**uid)).collect();
+    if everybody {
+        principals.extend([Principal::new(""), Principal::anonymous()]);
+    }
+    principals.sort();
+    principals
+}
+
+/// Notes whose access a fact may change; false for everybody's.
+fn collect_affected(fact: &Fact, subjects: &mut BTreeSet<Subject>) -> bool {
+    match fact.body() {
+        Body::Binding { subjects: bound, .. } => subjects.extend(bound.iter().cloned()),
+        Body::User | Body::Group => subjects.extend(fact.as_subject()),
+        Body::ServiceAccount => {
+            subjects.extend(fact.as_subject());
+            // A user of that name has nothing while the account is there.
+            let (name, uid) = (fact.uid().clone(), Text::default());
+            subjects.insert(Subject::User { name, uid });
+        }
+        Body::Membership { user, .. } => {
+            subjects.insert(Subject::User { name: user.clone(), uid: Text::default() });
+        }
+        Body::Other => {}
+        _ => return false,
+    }
+    true
+}
+
+/// Notes who is granted something on an object.
+fn collect_granted_on(fact: &Fact, state: &Snapshot, subjects: &mut BTreeSet<Subject>) {
+    let element = state.element(KeyRef::from(fact.key()));
+    for (_, node) in element.into_iter().flat_map(|element| element.nodes.iter()) {
+        let row = state.by_node.row(*node).iter();
+        subjects.extend(row.filter_map(|grant| state.subjects.get(grant.other)).cloned());
+    }
+}

@@ -1,0 +1,172 @@
+//! The facts from which access follows: stored objects, reduced to what decides.
+//!
+//! A [`World`] holds them as of one revision. It is persistent: to copy one costs nothing, and a
+//! copy is not changed by what happens to the original. The [model](crate::model) and the
+//! [evaluator](crate::Evaluator) read the same facts and come to their answers independently.
+
+use std::{
+    ops::Bound,
+    sync::{Arc, LazyLock},
+};
+
+use imbl::{OrdMap, ordmap::DiffItem};
+
+mod builder;
+mod fact;
+mod read;
+
+pub use builder::WorldBuilder;
+pub(crate) use fact::organization_namespace;
+pub use fact::{
+    Body, Fact, Home, Key, KindName, ORGANIZATION_NAMESPACE_PREFIX, Plane, RoleName,
+    SYSTEM_NAMESPACE, Subject, Target,
+};
+pub use read::FactError;
+
+pub use crate::Text;
+
+/// A change of a stored object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The object was added, or is now like this.
+    Put(Arc<Fact>),
+    /// The object is gone.
+    Remove(Key),
+}
+
+impl Change {
+    /// The object was added, or is now like this.
+    #[must_use]
+    pub fn put(fact: Fact) -> Self {
+        Self::Put(Arc::new(fact))
+    }
+
+    /// Which object changed.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put(fact) => fact.key(),
+            Self::Remove(key) => key,
+        }
+    }
+}
+
+/// Facts as of one revision.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    facts: OrdMap<Key, Arc<Fact>>,
+}
+
+impl World {
+    /// A world without facts. Nothing is granted in it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies a change and returns the fact that it replaced.
+    pub fn apply(&mut self, change: Change) -> Option<Arc<Fact>> {
+        match change {
+            Change::Put(fact) => self.facts.insert(fact.key().clone(), fact),
+            Change::Remove(key) => self.facts.remove(&key),
+        }
+    }
+
+    /// The world after changes.
+    #[must_use]
+    pub fn with(&self, changes: impl IntoIterator<Item = Change>) -> Self {
+        let mut world = self.clone();
+        for change in changes {
+            world.apply(change);
+        }
+        world
+    }
+
+    /// A fact by its key.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Arc<Fact>> {
+        self.facts.get(key)
+    }
+
+    /// All facts, in the order of their keys.
+    pub fn facts(&self) -> impl Iterator<Item = &Arc<Fact>> {
+        self.facts.values()
+    }
+
+    /// The facts of a kind, in the order of their keys.
+    pub fn of_kind<'a>(&'a self, kind: &'a KindName) -> impl Iterator<Item = &'a Arc<Fact>> {
+        self.of_kind_after(kind, None)
+    }
+
+    /// The facts of a kind whose keys come after one, in the order of their keys.
+    pub fn of_kind_after<'a>(
+        &'a self,
+        kind: &'a KindName,
+        after: Option<&Key>,
+    ) -> impl Iterator<Item = &'a Arc<Fact>> {
+        let from = match after.filter(|key| key.kind == *kind) {
+            Some(key) => Bound::Excluded(key.clone()),
+            None => Bound::Included(Key::first_of(kind.clone())),
+        };
+        let facts = self.facts.range((from, Bound::Unbounded));
+        facts.map(|(_, fact)| fact).take_while(move |fact| fact.key().kind == *kind)
+    }
+
+    /// What differs from another world: for each key, the fact here and the fact there. Worlds that
+    /// come from one another share what they have in common, which is not looked at.
+    pub(crate) fn differences<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (Option<&'a Arc<Fact>>, Option<&'a Arc<Fact>>)> {
+        self.facts.diff(&other.facts).map(|item| match item {
+            DiffItem::Add(_, new) => (None, Some(new)),
+            DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
+            DiffItem::Remove(_, old) => (Some(old), None),
+        })
+    }
+
+    /// How many facts there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// Whether there are no facts.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+}
+
+impl FromIterator<Fact> for World {
+    fn from_iter<T: IntoIterator<Item = Fact>>(facts: T) -> Self {
+        let entries = facts.into_iter().map(|fact| (fact.key().clone(), Arc::new(fact)));
+        Self { facts: entries.collect() }
+    }
+}
+
+impl FromIterator<Arc<Fact>> for World {
+    fn from_iter<T: IntoIterator<Item = Arc<Fact>>>(facts: T) -> Self {
+        Self { facts: facts.into_iter().map(|fact| (fact.key().clone(), fact)).collect() }
+    }
+}
+
+macro_rules! known_kinds {
+    ($($(#[$doc:meta])* $name:ident = $service:literal, $kind:literal;)+) => {
+        $($(#[$doc])* pub(crate) static $name: LazyLock<KindName> =
+            LazyLock::new(|| KindName::new($service, $kind));)+
+    };
+}
+
+known_kinds! {
+    ORGANIZATION = "resourcemanager.miloapis.com", "Organization";
+    PROJECT = "resourcemanager.miloapis.com", "Project";
+    USER = "iam.miloapis.com", "User";
+    SERVICE_ACCOUNT = "iam.miloapis.com", "ServiceAccount";
+    GROUP = "iam.miloapis.com", "Group";
+    MEMBERSHIP = "iam.miloapis.com", "GroupMembership";
+    ROLE = "iam.miloapis.com", "Role";
+    BINDING = "iam.miloapis.com", "PolicyBinding";
+    PROTECTED_RESOURCE = "iam.miloapis.com", "ProtectedResource";
+    NAMESPACE = "core.miloapis.com", "Namespace";
+}

@@ -1,0 +1,223 @@
+//! Hostile and broken facts: an error with a name or a degraded state, never a grant, never a panic,
+//! in bounded time.
+
+#![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use milo_core::object::Object;
+use milo_iam::{
+    Principal, Question, Snapshot, Within,
+    world::{Body, Fact, Key, KindName, Plane, RoleName, Subject, WorldBuilder},
+};
+use serde_json::{Value, json};
+use support::{allowed, binding_key, object_of, user};
+
+/// What a broken test may take; what is tested takes far less.
+const BOUND: Duration = Duration::from_secs(60);
+
+fn base() -> WorldBuilder {
+    WorldBuilder::new().organization("acme").project("web", "acme").user("ada").kind(
+        "g.io",
+        "Thing",
+        "things",
+        &["get"],
+        &["Project"],
+    )
+}
+
+fn question() -> Question {
+    Question::new(Principal::new("ada"), "g.io/things.get".parse().unwrap())
+        .within(Within::project("web"))
+        .name("a")
+}
+
+fn error(object: Value) -> String {
+    let object = Object::from_value(object).unwrap();
+    Fact::from_object(&Plane::Platform, &object).unwrap_err().to_string()
+}
+
+fn iam(kind: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "iam.miloapis.com/v1alpha1", "kind": kind,
+        "metadata": {"name": "x", "namespace": "organization-acme", "uid": "1"}, "spec": spec,
+    })
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    assert_eq!(
+        error(json!({"apiVersion": "g.io/v1", "kind": "Thing", "metadata": {"name": "a"}})),
+        "object Thing `a` has no metadata.uid: give it one, or leave the object out"
+    );
+    assert_eq!(
+        error(json!({"metadata": {"name": "a", "uid": "1"}})),
+        "object  `a` has no kind: give it one, or leave the object out"
+    );
+    assert_eq!(
+        error(iam(
+            "PolicyBinding",
+            &json!({
+                "roleRef": {"name": "r"}, "subjects": [], "resourceSelector": {},
+            })
+        )),
+        "PolicyBinding organization-acme/x: spec.resourceSelector must have one of resourceRef and \
+         resourceKind"
+    );
+    let robot = json!({
+        "roleRef": {"name": "r"}, "resourceSelector": {"resourceKind": {"kind": "Thing"}},
+        "subjects": [{"kind": "Robot", "name": "r2"}],
+    });
+    assert!(error(iam("PolicyBinding", &robot)).contains("unknown variant `Robot`"));
+    let project = json!({
+        "apiVersion": "resourcemanager.miloapis.com/v1alpha1", "kind": "Project",
+        "metadata": {"name": "p", "uid": "1"},
+        "spec": {"ownerRef": {"kind": "Organization", "name": "acme"}},
+    });
+    assert!(error(project).contains("has no label resourcemanager.miloapis.com/organization-uid"));
+    assert!(error(iam("Role", &json!({"launchStage": 7}))).contains("does not fit its kind"));
+}
+
+/// Kinds of tenants in a project's own keyspace are objects like any other: nobody becomes an
+/// organization by making an object that is called one.
+#[test]
+fn tenants_are_the_platforms() {
+    let object = Object::from_value(json!({
+        "apiVersion": "resourcemanager.miloapis.com/v1alpha1", "kind": "Organization",
+        "metadata": {"name": "acme", "uid": "acme-uid"},
+    }))
+    .unwrap();
+    let fact = Fact::from_object(&Plane::Project("web-uid".into()), &object).unwrap();
+    assert_eq!(fact.body(), &Body::Other);
+}
+
+#[test]
+fn malformed_permissions_and_look_alikes_grant_nothing() {
+    for text in [
+        "g.io/things.GET",
+        "g.io/things.get ",
+        " g.io/things.get",
+        "g.io/things.*",
+        "g.io/*.get",
+        "*",
+        "g.io/th\u{456}ngs.get",
+        "g.io/things/.get",
+        "g.io//things.get",
+        "g\u{2024}io/things.get",
+        "G.io/things.get",
+        "g.io/things.get\0",
+        "g.io:things.get",
+        "",
+    ] {
+        let world = base()
+            .role("", "r", &[text], &[])
+            .bind_on_project("acme", "b", "r", "ada", "web")
+            .build();
+        assert!(!allowed(&world, &question()), "{text:?}");
+    }
+}
+
+/// Keys are structured: no separator in a name makes one of two.
+#[test]
+fn names_with_separators_are_no_other_names() {
+    let bound = |namespace: &str, name: &str| {
+        let thing = KindName::new("g.io", "Thing");
+        let key = Key::new(thing, name).namespace(namespace).in_project("web-uid");
+        let fact = Fact::new(key, "t-uid", Body::Other);
+        let target = fact.as_target();
+        base()
+            .role("", "r", &["g.io/things.get"], &[])
+            .put(fact)
+            .bind("acme", "b", "r", vec![user("ada")], target)
+            .build()
+    };
+    let ask = |namespace: &str, name: &str| question().namespace(namespace).name(name);
+    for separator in ["/", ":", "#", "\0", "|", ","] {
+        let joined = format!("a{separator}b");
+        let world = bound(&joined, "c");
+        assert!(allowed(&world, &ask(&joined, "c")));
+        assert!(!allowed(&world, &ask("a", &format!("b{separator}c"))));
+        let world = bound("", &joined);
+        assert!(!allowed(&world, &ask("a", "b")));
+    }
+    assert!(!allowed(&bound("", "Foo"), &ask("", "foo")), "byte by byte");
+}
+
+#[test]
+fn ten_thousand_inherited_roles() {
+    let start = Instant::now();
+    let mut builder = base().bind_on_project("acme", "b", "r0", "ada", "web");
+    for n in 0..10_000 {
+        let own: &[&str] = if n == 9_999 { &["g.io/things.get"] } else { &[] };
+        // A chain, with a loop back to its beginning.
+        let next = format!("r{}", (n + 1) % 10_000);
+        builder = builder.role("", &format!("r{n}"), own, &[&next]);
+    }
+    let snapshot = Snapshot::of(builder.build());
+    assert!(snapshot.check(&question()));
+    let milo_iam::Explanation::Allowed(certificate) = snapshot.explain(&question()) else {
+        unreachable!("it is allowed")
+    };
+    assert_eq!(certificate.roles.len(), 10_000);
+    assert!(certificate.verify(snapshot.world()));
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_binding_with_a_hundred_thousand_subjects() {
+    let start = Instant::now();
+    let subject =
+        |n: u32| Subject::User { name: format!("u{n}").into(), uid: format!("u{n}-uid").into() };
+    let mut subjects: Vec<Subject> = (0..100_000).map(subject).collect();
+    subjects.extend([user("ada"), user("ada")]);
+    let world = base()
+        .role("", "r", &["g.io/things.get"], &[])
+        .bind("acme", "b", "r", subjects, object_of(&base().build(), "Project", "web"))
+        .build();
+    let snapshot = Snapshot::of(world);
+    assert!(snapshot.check(&question()));
+    let stranger = Question { principal: Principal::new("u7"), ..question() };
+    assert!(!snapshot.check(&stranger), "a user who is not there");
+    assert_eq!(snapshot.list_subjects(&question()).page(None, 10).items, ["ada".into()]);
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+}
+
+#[test]
+fn dangling_references_grant_nothing() {
+    let staff = Subject::Group {
+        namespace: "organization-acme".into(),
+        name: "ghosts".into(),
+        uid: "ghosts-uid".into(),
+    };
+    let role = RoleName { namespace: "nowhere".into(), name: "r".into() };
+    let target = object_of(&base().build(), "Project", "web");
+    let body = Body::Binding { role, subjects: vec![staff, user("ada")], target };
+    let world = base().put(Fact::new(binding_key("b", "organization-acme"), "b", body)).build();
+    assert!(!allowed(&world, &question()));
+    let snapshot = Snapshot::of(world);
+    let binding = snapshot.world().get(&binding_key("b", "organization-acme")).unwrap();
+    assert_eq!(
+        snapshot.can_grant(&Principal::new("ada"), binding).unwrap_err().to_string(),
+        "PolicyBinding organization-acme/b: spec.roleRef names no role that can be granted here: \
+         name one of the same namespace or of the platform"
+    );
+}
+
+/// A cycle of kinds, or a kind below itself, harms nobody.
+#[test]
+fn cycles_of_kinds_end() {
+    let world = WorldBuilder::new()
+        .organization("acme")
+        .project("web", "acme")
+        .user("ada")
+        .kind("g.io", "A", "as", &["get"], &["B"])
+        .kind("g.io", "B", "bs", &["get"], &["A", "B", "Project"])
+        .role("", "r", &["g.io/as.get"], &[])
+        .bind_on_project("acme", "b", "r", "ada", "web")
+        .build();
+    let ask = |permission: &str| Question { permission: permission.parse().unwrap(), ..question() };
+    assert!(allowed(&world, &ask("g.io/as.get")));
+    assert!(!allowed(&world, &ask("g.io/bs.get")));
+}
