@@ -54,6 +54,17 @@ impl Model {
 
     /// Commits at a revision, after all that were committed before.
     pub(super) fn commit(&mut self, revision: Revision, transaction: &Transaction) {
+        let (state, events) = self.try_commit(revision, transaction);
+        self.states.insert(revision, state);
+        self.events.insert(revision, events);
+    }
+
+    /// The state after a commit, and what it changes.
+    pub(super) fn try_commit(
+        &self,
+        revision: Revision,
+        transaction: &Transaction,
+    ) -> (State, Vec<Event>) {
         let mut state = self.at(revision).clone();
         let mut events = Vec::new();
         for operation in transaction.operations() {
@@ -67,8 +78,7 @@ impl Model {
             }
         }
         events.sort_by(|a, b| a.key().cmp(b.key()));
-        self.states.insert(revision, state);
-        self.events.insert(revision, events);
+        (state, events)
     }
 }
 

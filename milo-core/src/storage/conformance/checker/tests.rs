@@ -147,6 +147,20 @@ fn two_commits_of_one_revision_are_found() {
     story.commit(put(&key("ns", "b"), "3"), 3).fails("both committed as 3");
 }
 
+/// The one that was asked for first may have come second, and have found nothing to remove.
+#[test]
+fn of_two_removals_at_once_one_finds_nothing() {
+    let mut story = two_commits();
+    let revision = Revision::new(4);
+    story.replay.push(Event::Delete { revision, previous: of_a(3, "2") });
+    let guarded = delete(&a()).require(Precondition::RevisionIs(a(), Revision::new(3)));
+    let idle = story.log.begin(Question::Commit(delete(&a())));
+    let changing = story.log.begin(Question::Commit(guarded));
+    story.log.end(changing, Answer::Committed(revision));
+    story.log.end(idle, Answer::Committed(revision));
+    assert_eq!(story.verify(), Ok(()));
+}
+
 #[test]
 fn lost_repeated_and_reordered_events_are_found() {
     let watch = |batches: Vec<Vec<Event>>| {

@@ -168,8 +168,11 @@ fn commit(
     transactions: &[(usize, &Transaction)],
 ) -> Result<Option<usize>, Failure> {
     let before = model.at(revision);
-    // The first of those that would change the most: the last maximum from the end.
-    let most = transactions.iter().rev().max_by_key(|(_, each)| changes(before, each));
+    // The first of those that would change the most: the last maximum from the end. Of two that
+    // would remove the same, it is the one that the other can have found done.
+    let most = transactions.iter().rev().max_by_key(|(number, each)| {
+        (changes(before, each), leaves_idle(model, revision, transactions, *number, each))
+    });
     let Some((number, transaction)) = most.filter(|(_, most)| changes(before, most) > 0) else {
         return Ok(None);
     };
@@ -187,6 +190,22 @@ fn commit(
         )));
     }
     Ok(Some(*number))
+}
+
+/// Whether all others can have come after this one at its revision, and changed nothing.
+fn leaves_idle(
+    model: &Model,
+    revision: Revision,
+    transactions: &[(usize, &Transaction)],
+    number: usize,
+    transaction: &Transaction,
+) -> bool {
+    if transactions.len() == 1 {
+        return true;
+    }
+    let (after, _) = model.try_commit(revision, transaction);
+    let mut others = transactions.iter().filter(|(other, _)| *other != number);
+    others.all(|(_, other)| changes(&after, other) == 0 && conflict(&after, other).is_none())
 }
 
 /// A transaction that found nothing to change returns the revision that was current.
