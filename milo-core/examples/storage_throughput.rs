@@ -1,5 +1,5 @@
 //! Measures a storage engine through the trait: commits per second by the number of concurrent
-//! writers, and memory per object.
+//! writers. What a directory's objects take in memory, the example `storage_restart` measures.
 //!
 //! ```text
 //! cargo run --release -p milo-core --example storage_throughput -- [directory] [seconds]
@@ -11,11 +11,14 @@
 //! `etcd`: then a client without an engine writes to the same server in turn with it, and the ratio
 //! of the two is printed.
 //!
-//! With zero seconds it fills the directory with a million objects if there are fewer, and says
-//! what they take in memory if there are.
+//! A bare loop of writes and syncs on the directory's disk runs first: durable commits by a lone
+//! writer cannot be faster than half of that.
 
 use std::{
     error::Error,
+    fs::{self, File},
+    io::{Seek, SeekFrom, Write},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -32,7 +35,6 @@ use milo_core::{
 
 const VALUE_BYTES: usize = 1024;
 const OBJECTS: u64 = 50_000;
-const MANY_OBJECTS: u64 = 1_000_000;
 
 #[cfg(feature = "etcd")]
 #[path = "storage_throughput/raw_etcd.rs"]
@@ -45,9 +47,6 @@ async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let directory = arguments.next().unwrap_or_else(|| "milo-data/throughput".to_owned());
     let seconds = arguments.next().map_or(Ok(3), |text| text.parse())?;
-    if seconds == 0 {
-        return measure_memory(&directory).await;
-    }
     let period = Duration::from_secs(seconds);
     #[cfg(feature = "etcd")]
     if directory.starts_with("etcd://") {
@@ -62,7 +61,9 @@ async fn main() -> Result<(), Failure> {
     println!("memory engine");
     measure(&(Arc::new(Memory::new()) as Arc<dyn Storage>), period).await?;
     println!("embedded engine in {directory}");
-    measure(&(Arc::new(Embedded::open(&directory)?) as Arc<dyn Storage>), period).await
+    let embedded: Arc<dyn Storage> = Arc::new(Embedded::open(&directory)?);
+    println!("bare writes and syncs: {:.0}/s", bare_syncs(&directory, period)?);
+    measure(&embedded, period).await
 }
 
 /// In turn, so that both have the same of what else the machine does.
@@ -84,32 +85,21 @@ async fn measure_etcd(address: &str, period: Duration) -> Result<(), Failure> {
     measure(&storage, period).await
 }
 
-async fn measure_memory(directory: &str) -> Result<(), Failure> {
-    let before = resident_bytes();
-    let start = Instant::now();
-    let storage = Embedded::open(directory)?;
-    let objects = storage.list(&KeyRange::all(), ListOptions::default().limit(0)).await?.remaining;
-    println!("opened in {:?} with {objects} objects", start.elapsed());
-    if objects < MANY_OBJECTS {
-        return fill(&storage).await;
+/// Writes and syncs a second, with nothing around it.
+fn bare_syncs(directory: &str, period: Duration) -> Result<f64, Failure> {
+    let path = Path::new(directory).join("bare-syncs");
+    let mut file = File::create(&path)?;
+    let (start, mut count) = (Instant::now(), 0_u64);
+    while start.elapsed() < period {
+        // In place: as redb writes, and without the growth of the file.
+        file.seek(SeekFrom::Start(count % 256 * 4096))?;
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        count += 1;
     }
-    if let (Some(before), Some(after)) = (before, resident_bytes()) {
-        let each = after.saturating_sub(before) / objects;
-        println!("{each} bytes per object of {VALUE_BYTES}, with redb's page cache");
-    }
-    Ok(())
-}
-
-async fn fill(storage: &Embedded) -> Result<(), Failure> {
-    for batch in 0..MANY_OBJECTS / 500 {
-        let mut transaction = Transaction::new();
-        for number in batch * 500..(batch + 1) * 500 {
-            transaction = transaction.put(key(number)?, value());
-        }
-        storage.commit(transaction).await?;
-    }
-    storage.compact(storage.revision().await?).await?;
-    Ok(())
+    let rate = count as f64 / start.elapsed().as_secs_f64();
+    fs::remove_file(path)?;
+    Ok(rate)
 }
 
 fn key(number: u64) -> Result<Key, Failure> {
@@ -176,11 +166,4 @@ async fn write_until(
         times.push(start.elapsed());
     }
     Ok(times)
-}
-
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
 }

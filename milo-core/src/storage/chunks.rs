@@ -75,6 +75,19 @@ impl Slice {
 }
 
 impl Chunks {
+    /// A map of entries in any order, each key once.
+    #[cfg(any(feature = "embedded", test))]
+    pub(super) fn of(mut entries: Vec<Entry>) -> Self {
+        // Stable: it makes use of parts that are in order already, and most keys come so.
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut entries = entries.into_iter().peekable();
+        let mut chunks = Vec::with_capacity(entries.len().div_ceil(FULL));
+        while entries.peek().is_some() {
+            chunks.push(Arc::new(entries.by_ref().take(FULL).collect()));
+        }
+        Self { chunks }
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Option<&Entry> {
         let place = self.find(key).ok()?;
         self.chunks[place.chunk].get(place.entry)
@@ -227,6 +240,13 @@ mod tests {
             for (at, position) in &model {
                 prop_assert_eq!(chunks.get(key(*at).as_bytes()).unwrap().position, *position);
             }
+            let mut entries: Vec<_> =
+                chunks.slice(&KeyRange::all(), usize::MAX).iter().cloned().collect();
+            entries.reverse();
+            let rebuilt = Chunks::of(entries);
+            let slice = rebuilt.slice(&range(from, to), usize::MAX);
+            let found: Vec<_> = slice.iter().map(|e| (e.key.clone(), e.position)).collect();
+            prop_assert_eq!(found, expected);
         }
     }
 }

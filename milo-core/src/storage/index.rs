@@ -186,40 +186,14 @@ impl Index {
 /// What an engine needs that keeps a log on disk.
 #[cfg(feature = "embedded")]
 impl Index {
-    /// An empty one, to be filled by [`Index::restore`].
-    pub(super) fn with_floor(floor: Revision) -> Self {
-        Self { revision: floor.max(Revision::FIRST), floor, ..Self::default() }
-    }
-
-    /// Takes in a logged change when a store is opened. Returns false when it does not fit to
-    /// what came before.
-    pub(super) fn restore(
-        &mut self,
-        key: Key,
-        position: Position,
-        previous: Option<Position>,
-        value: Option<Bytes>,
-    ) -> bool {
-        let entry = self.live.get(key.as_bytes());
-        let found = entry.map(|entry| entry.position);
-        // The key's bytes are shared by all that is known of it.
-        let key = entry.map_or(key, |entry| entry.key.clone());
-        let history = position.revision > self.floor;
-        if history && found != previous {
-            return false;
-        }
-        if history || found.is_some() || value.is_none() {
-            self.change(key, position, found, value);
-        } else if let Some(value) = value {
-            self.live.insert(Entry { key, value, position });
-        }
-        self.revision = self.revision.max(position.revision);
-        true
-    }
-
-    /// Takes in the newest revision, whose changes may be gone from the log.
-    pub(super) fn restore_revision(&mut self, revision: Revision) {
-        self.revision = self.revision.max(revision);
+    /// One that was read back: `changes` in commit order.
+    pub(super) fn restored(
+        live: Chunks,
+        changes: VecDeque<Change>,
+        revision: Revision,
+        floor: Revision,
+    ) -> Self {
+        Self { live, changes, revision, floor }
     }
 
     /// Whether any change is kept, be it only for its old value to be erased.

@@ -23,6 +23,7 @@ mod open;
 #[cfg(test)]
 mod power_loss;
 mod rehearsal;
+mod restoring;
 mod row;
 mod writer;
 

@@ -2,10 +2,12 @@
 //! written.
 
 use std::{
+    cell::Cell,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read},
     panic,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use redb::{Database, DatabaseError};
@@ -25,7 +27,10 @@ const LOCK: &str = "lock";
 /// What every redb file begins with.
 const REDB_MAGIC: &[u8] = b"redb\x1a\n\xa9\r\n";
 /// redb's page cache: values are read from it only for history, so it need not hold much.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// The same while the file is read from beginning to end. Pages lie between the values that stay,
+/// so what is used here is not given back to the system.
+const REHEARSAL_CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why a directory could not be opened. What is in it was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -254,11 +259,18 @@ fn read(file: &Path, disk: &impl Disk) -> Result<(Index, Database), OpenError> {
 fn rehearse(file: &Path) -> Result<Index, OpenError> {
     let refused = |error| refusal(file, error);
     let backend = Rehearsal::open(file).map_err(|cause| unavailable(file, cause.into()))?;
+    let mended = Rc::new(Cell::new(false));
+    let mending = Rc::clone(&mended);
     let mut database = redb::Builder::new()
-        .set_cache_size(CACHE_BYTES)
+        .set_cache_size(REHEARSAL_CACHE_BYTES)
+        .set_repair_callback(move |_| mending.set(true))
         .create_with_backend(backend)
         .map_err(|error| refused(error.into()))?;
     let index = log::load(&database).map_err(|error| load_refusal(file, error))?;
+    if mended.get() {
+        // After a crash redb has just checked all of it.
+        return Ok(index);
+    }
     // After the state: of a foreign file only its tables are looked at.
     match database.check_integrity().map_err(|error| refused(error.into()))? {
         true => Ok(index),

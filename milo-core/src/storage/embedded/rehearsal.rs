@@ -1,11 +1,6 @@
 //! A data file that can be opened, mended and checked by redb without a byte of it being changed.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::{collections::BTreeMap, fs::File, io, path::Path};
 
 use parking_lot::Mutex;
 use redb::StorageBackend;
@@ -38,6 +33,18 @@ impl Rehearsal {
     }
 }
 
+#[cfg(unix)]
+fn read_at(file: &mut File, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
+}
+
+#[cfg(not(unix))]
+fn read_at(file: &mut File, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(out)
+}
+
 impl State {
     fn block(&mut self, number: u64) -> io::Result<Box<Block>> {
         if let Some(block) = self.written.get(&number) {
@@ -47,9 +54,8 @@ impl State {
         let start = number * BLOCK;
         let there = self.file_length.saturating_sub(start).min(BLOCK);
         if there > 0 {
-            self.file.seek(SeekFrom::Start(start))?;
             let part = block.get_mut(..usize::try_from(there).unwrap_or(0)).unwrap_or_default();
-            self.file.read_exact(part)?;
+            read_at(&mut self.file, start, part)?;
         }
         Ok(block)
     }
@@ -92,8 +98,7 @@ impl StorageBackend for Rehearsal {
             });
         let in_file = offset.saturating_add(out.len() as u64) <= state.file_length;
         if untouched && in_file {
-            state.file.seek(SeekFrom::Start(offset))?;
-            return state.file.read_exact(out);
+            return read_at(&mut state.file, offset, out);
         }
         state.each_part(offset, out.len(), |state, number, within, range| {
             let block = state.block(number)?;

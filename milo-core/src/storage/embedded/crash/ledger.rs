@@ -286,8 +286,7 @@ impl Found {
 }
 
 async fn list(storage: &dyn Storage, at: Option<Revision>) -> State {
-    let mut options = ListOptions::default();
-    options.at = at;
+    let options = at.map_or_else(ListOptions::default, |at| ListOptions::default().at(at));
     let page = storage.list(&KeyRange::all(), options).await.unwrap();
     page.records.into_iter().map(|record| (record.key.clone(), record)).collect()
 }
