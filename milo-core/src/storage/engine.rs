@@ -50,6 +50,7 @@ impl<V: Values> Engine<V> {
         &self.values
     }
 
+    #[cfg(feature = "embedded")]
     pub(super) fn hub(&self) -> &Hub {
         &self.hub
     }

@@ -4,15 +4,11 @@
 //! copy is not changed by what happens to the original. The [model](crate::model) and the
 //! [evaluator](crate::Evaluator) read the same facts and come to their answers independently.
 
-use std::{
-    ops::Bound,
-    sync::{Arc, LazyLock},
-};
-
-use imbl::{OrdMap, ordmap::DiffItem};
+use std::sync::{Arc, LazyLock};
 
 mod builder;
 mod fact;
+mod facts;
 mod read;
 
 pub use builder::WorldBuilder;
@@ -24,6 +20,7 @@ pub use fact::{
 pub use read::FactError;
 
 pub use crate::Text;
+use facts::Facts;
 
 /// A change of a stored object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +51,7 @@ impl Change {
 /// Facts as of one revision.
 #[derive(Clone, Debug, Default)]
 pub struct World {
-    facts: OrdMap<Key, Arc<Fact>>,
+    facts: Facts,
 }
 
 impl World {
@@ -67,7 +64,7 @@ impl World {
     /// Applies a change and returns the fact that it replaced.
     pub fn apply(&mut self, change: Change) -> Option<Arc<Fact>> {
         match change {
-            Change::Put(fact) => self.facts.insert(fact.key().clone(), fact),
+            Change::Put(fact) => self.facts.insert(fact),
             Change::Remove(key) => self.facts.remove(&key),
         }
     }
@@ -90,7 +87,7 @@ impl World {
 
     /// All facts, in the order of their keys.
     pub fn facts(&self) -> impl Iterator<Item = &Arc<Fact>> {
-        self.facts.values()
+        self.facts.iter()
     }
 
     /// The facts of a kind, in the order of their keys.
@@ -104,12 +101,10 @@ impl World {
         kind: &'a KindName,
         after: Option<&Key>,
     ) -> impl Iterator<Item = &'a Arc<Fact>> {
-        let from = match after.filter(|key| key.kind == *kind) {
-            Some(key) => Bound::Excluded(key.clone()),
-            None => Bound::Included(Key::first_of(kind.clone())),
-        };
-        let facts = self.facts.range((from, Bound::Unbounded));
-        facts.map(|(_, fact)| fact).take_while(move |fact| fact.key().kind == *kind)
+        let first = Key::first_of(kind.clone());
+        let after = after.filter(|key| key.kind == *kind);
+        let facts = self.facts.from(after.unwrap_or(&first), after.is_none());
+        facts.take_while(move |fact| fact.key().kind == *kind)
     }
 
     /// What differs from another world: for each key, the fact here and the fact there. Worlds that
@@ -118,11 +113,7 @@ impl World {
         &'a self,
         other: &'a Self,
     ) -> impl Iterator<Item = (Option<&'a Arc<Fact>>, Option<&'a Arc<Fact>>)> {
-        self.facts.diff(&other.facts).map(|item| match item {
-            DiffItem::Add(_, new) => (None, Some(new)),
-            DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
-            DiffItem::Remove(_, old) => (Some(old), None),
-        })
+        self.facts.differences(&other.facts)
     }
 
     /// How many facts there are.
@@ -134,20 +125,19 @@ impl World {
     /// Whether there are no facts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.facts.is_empty()
+        self.len() == 0
     }
 }
 
 impl FromIterator<Fact> for World {
     fn from_iter<T: IntoIterator<Item = Fact>>(facts: T) -> Self {
-        let entries = facts.into_iter().map(|fact| (fact.key().clone(), Arc::new(fact)));
-        Self { facts: entries.collect() }
+        facts.into_iter().map(Arc::new).collect()
     }
 }
 
 impl FromIterator<Arc<Fact>> for World {
     fn from_iter<T: IntoIterator<Item = Arc<Fact>>>(facts: T) -> Self {
-        Self { facts: facts.into_iter().map(|fact| (fact.key().clone(), fact)).collect() }
+        Self { facts: facts.into_iter().collect() }
     }
 }
 
