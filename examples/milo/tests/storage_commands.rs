@@ -388,7 +388,8 @@ async fn moving_to_etcd_is_one_command() {
     };
     assert_eq!(without_version(&found), without_version(&expected));
     let in_order = |objects: &BTreeMap<String, Value>| -> Vec<String> {
-        let mut names: Vec<_> = objects.iter().map(|(name, object)| (version(object), name)).collect();
+        let mut names: Vec<_> =
+            objects.iter().map(|(name, object)| (version(object), name)).collect();
         names.sort();
         names.into_iter().map(|(_, name)| name.clone()).collect()
     };
