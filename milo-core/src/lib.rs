@@ -1,7 +1,8 @@
 //! The heart of Milo: what a resource is, where it lives, who asks, and how it is kept.
 //!
-//! Nothing in this crate opens a socket. An evaluator, a ledger or a storage engine depends on
-//! `milo-core` alone; `milo-apiserver-kit` puts a Kubernetes-style API server on top.
+//! Nothing in this crate opens a socket, but for the storage engines on PostgreSQL and etcd and
+//! the snapshot that another process asks for. An evaluator, a ledger or a storage engine depends
+//! on `milo-core` alone; `milo-apiserver-kit` puts a Kubernetes-style API server on top.
 //!
 //! | module | what it holds |
 //! |---|---|

@@ -5,20 +5,13 @@
 
 mod storage_support;
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use milo_core::{
-    key::{Key, KeyRange},
+    key::KeyRange,
     storage::{
-        Cause, Embedded, Event, ListOptions, OpenError, ReadError, Storage, Transaction,
+        Cause, Embedded, Event, OpenError, ReadError, Storage,
         conformance::{Capabilities, Harness},
     },
 };
@@ -239,115 +232,4 @@ async fn damage_is_seen() {
     }
     fs::write(&file, &intact).unwrap();
     assert!(open(directory.path()).list(&KeyRange::all(), all()).await.unwrap() == expected);
-}
-
-const CHILD: &str = "MILO_STORAGE_TEST_DIRECTORY";
-const WRITERS: usize = 8;
-
-/// Not a test of its own: the process that [`survives_kill`] kills. Every commit writes the same
-/// number to both keys of its writer; every acknowledgement is printed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn child_of_survives_kill() {
-    let Ok(directory) = std::env::var(CHILD) else { return };
-    let storage = Arc::new(
-        Embedded::builder()
-            .directory(directory)
-            .retention(Duration::from_millis(50))
-            .open()
-            .unwrap(),
-    );
-    let start = storage.revision().await.unwrap().get();
-    let mut tasks = Vec::new();
-    for writer in 0..WRITERS {
-        let storage = Arc::clone(&storage);
-        tasks.push(tokio::spawn(async move {
-            for number in start.. {
-                let revision = commit(&*storage, pair(writer, number)).await;
-                println!("acknowledged {writer} {number} {revision}");
-            }
-        }));
-    }
-    for task in tasks {
-        task.await.unwrap();
-    }
-}
-
-fn pair_keys(writer: usize) -> [Key; 2] {
-    [key("first", &writer.to_string()), key("second", &writer.to_string())]
-}
-
-fn pair(writer: usize, number: u64) -> Transaction {
-    let value = bytes(&format!("{number:01000}"));
-    pair_keys(writer).into_iter().fold(Transaction::new(), |t, key| t.put(key, value.clone()))
-}
-
-/// Writer, number, revision.
-fn acknowledgement(line: &str) -> Option<(usize, u64, u64)> {
-    let (_, words) = line.split_once("acknowledged ")?;
-    let mut words = words.split(' ');
-    let parsed =
-        (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    words.next().is_none().then_some(parsed)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn survives_kill() {
-    let directory = tempfile::tempdir().unwrap();
-    let (mut last, mut total) = (0, 0);
-    for round in 0..24_usize {
-        // The moment of death: after so many acknowledgements, and then at any point of a commit.
-        let acknowledged = run_and_kill(directory.path(), 1 + (round * 37) % 200);
-        total += acknowledged.len();
-        let storage = open(directory.path());
-        let newest = storage.revision().await.unwrap().get();
-        let mut newest_of = [None; WRITERS];
-        for (writer, number, revision) in acknowledged {
-            assert!(revision > last, "revision {revision} was used before");
-            assert!(revision <= newest, "revision {revision} was acknowledged and is lost");
-            newest_of[writer] = newest_of[writer].max(Some((number, revision)));
-        }
-        check_pairs(&storage, newest_of).await;
-        last = newest;
-    }
-    assert!(total > 1000, "{total}");
-}
-
-async fn check_pairs(storage: &Embedded, newest_of: [Option<(u64, u64)>; WRITERS]) {
-    for (writer, newest) in newest_of.into_iter().enumerate() {
-        let [first, second] = pair_keys(writer);
-        let (first, second) =
-            (storage.get(&first).await.unwrap(), storage.get(&second).await.unwrap());
-        let (Some(first), Some(second)) = (first, second) else {
-            assert!(newest.is_none(), "writer {writer} was acknowledged and is lost");
-            continue;
-        };
-        assert_eq!((first.revision, &first.value), (second.revision, &second.value));
-        let Some((number, revision)) = newest else { continue };
-        let found: u64 = std::str::from_utf8(&first.value).unwrap().parse().unwrap();
-        assert!(first.revision.get() >= revision && found >= number);
-        assert_eq!(found == number, first.revision.get() == revision);
-    }
-    let page = storage.list(&KeyRange::all(), ListOptions::default()).await.unwrap();
-    assert!(page.records.len() <= 2 * WRITERS);
-}
-
-/// Kills the child after `count` acknowledgements, and returns all that it printed.
-fn run_and_kill(directory: &Path, count: usize) -> Vec<(usize, u64, u64)> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_of_survives_kill", "--nocapture"])
-        .env(CHILD, directory)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut acknowledged = Vec::new();
-    // To the end: what was printed before the kill was acknowledged before it.
-    for line in lines {
-        acknowledged.extend(acknowledgement(&line.unwrap()));
-        if acknowledged.len() == count {
-            child.kill().unwrap();
-        }
-    }
-    assert!(!child.wait().unwrap().success(), "the child ended by itself");
-    acknowledged
 }

@@ -2,7 +2,7 @@
 //! request is answered in bounded time and says when to come back; nothing that was acknowledged is
 //! lost or doubled; nothing is shown that may be old; and nobody starts the server again.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod process;
 

@@ -80,7 +80,7 @@ pub(super) async fn replicas_agree_on_compaction(lab: Lab) -> Outcome {
                 None => ensure_eq!(told.events.len(), 2),
                 // The replica may have lost its own place in a history that others share.
                 Some(error) => {
-                    ensure_matches!(error, WatchError::Expired { .. } | WatchError::Unavailable(_))
+                    ensure_matches!(error, WatchError::Expired { .. } | WatchError::Unavailable(_));
                 }
             }
         }

@@ -17,7 +17,7 @@ use crate::{key::GroupResource, scope::Scope, storage::Event};
 
 /// What is wrong with the disk.
 #[derive(Debug)]
-struct Disk {
+struct FaultyDisk {
     /// No file may be longer.
     size: AtomicU64,
     /// So many writes and syncs succeed.
@@ -26,7 +26,7 @@ struct Disk {
     gone: AtomicBool,
 }
 
-impl Disk {
+impl FaultyDisk {
     fn good() -> Arc<Self> {
         Arc::new(Self {
             size: AtomicU64::new(u64::MAX),
@@ -55,8 +55,10 @@ impl Disk {
         }
         Ok(())
     }
+}
 
-    fn open(self: &Arc<Self>, file: &Path) -> Result<Database, DatabaseError> {
+impl Disk for Arc<FaultyDisk> {
+    fn open(&self, file: &Path) -> Result<Database, DatabaseError> {
         if self.gone.load(Ordering::SeqCst) && self.countdown.load(Ordering::SeqCst) <= 0 {
             return Err(io::Error::other("the disk is gone").into());
         }
@@ -64,12 +66,16 @@ impl Disk {
         let backend = Failing { file: FileBackend::new(file)?, disk: Arc::clone(self) };
         redb::Builder::new().create_with_backend(backend)
     }
+
+    fn create(&self, file: &Path, _: File) -> Result<Database, DatabaseError> {
+        self.open(file)
+    }
 }
 
 #[derive(Debug)]
 struct Failing {
     file: FileBackend,
-    disk: Arc<Disk>,
+    disk: Arc<FaultyDisk>,
 }
 
 impl StorageBackend for Failing {
@@ -97,9 +103,8 @@ impl StorageBackend for Failing {
     }
 }
 
-fn open_on(directory: &Path, disk: &Arc<Disk>) -> Embedded {
-    let disk = Arc::clone(disk);
-    Embedded::builder().directory(directory).open_with(move |file| disk.open(file)).unwrap()
+fn open_on(directory: &Path, disk: &Arc<FaultyDisk>) -> Embedded {
+    Embedded::builder().directory(directory).open_on(Arc::clone(disk)).unwrap()
 }
 
 fn key(name: &str) -> Key {
@@ -131,7 +136,7 @@ async fn story(watch: &mut Watch, until: Revision) -> Vec<Event> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_survived() {
     let directory = tempfile::tempdir().unwrap();
-    let disk = Disk::good();
+    let disk = FaultyDisk::good();
     let storage = open_on(directory.path(), &disk);
     let mut watch = storage.watch(&KeyRange::all(), Revision::ZERO).await.unwrap();
     let mut last = storage.commit(put("a", 1000)).await.unwrap();
@@ -173,7 +178,7 @@ async fn any_failure_leaves_one_truth() {
     let (mut unavailable, mut uncertain, mut written) = (0, 0, 0);
     for (operations, gone) in (0..40).flat_map(|n| [(n, false), (n, true)]) {
         let directory = tempfile::tempdir().unwrap();
-        let disk = Disk::good();
+        let disk = FaultyDisk::good();
         let storage = open_on(directory.path(), &disk);
         let mut watch = storage.watch(&KeyRange::all(), Revision::ZERO).await.unwrap();
         let first = storage.commit(put("a", 10)).await.unwrap();
@@ -217,7 +222,7 @@ async fn any_failure_leaves_one_truth() {
 async fn failing_compactions_are_repeated() {
     for operations in 0..25 {
         let directory = tempfile::tempdir().unwrap();
-        let disk = Disk::good();
+        let disk = FaultyDisk::good();
         let storage = open_on(directory.path(), &disk);
         let mut last = Revision::ZERO;
         for _ in 0..20 {

@@ -12,7 +12,7 @@ use redb::Database;
 
 use super::{
     log,
-    open::{self, OpenError},
+    open::{self, OpenError, RealDisk},
 };
 use crate::storage::{Record, Revision};
 
@@ -57,7 +57,7 @@ impl Import {
     /// [`Import::empty`] comes next.
     pub(in crate::storage) fn begin(directory: &Path) -> Result<Self, ImportError> {
         let (lock, given_out) = if open::is_in(directory) {
-            let opened = open::open(directory, open::open_file)?;
+            let opened = open::open(directory, RealDisk)?;
             let all = opened.index.slice(&crate::key::KeyRange::all(), 1);
             if let Some(first) = all.iter().next() {
                 let (objects, first) = (all.total() as u64, first.key.to_string());
@@ -84,7 +84,7 @@ impl Import {
         self.waiting_bytes = 0;
         // Closed first: redb holds a lock on the file.
         drop(self.database.take());
-        self.database = Some(open::create_new(&self.directory)?);
+        self.database = Some(open::create_new(&self.directory, &RealDisk)?);
         Ok(())
     }
 

@@ -13,25 +13,28 @@
 //! lone commit, and many commits at once share the cost of one.
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod faults;
 #[cfg(feature = "snapshot")]
 mod import;
 mod log;
 mod open;
+#[cfg(test)]
+mod power_loss;
 mod rehearsal;
 mod row;
 mod writer;
 
 use std::{
     fs::File,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use redb::{Database, DatabaseError};
 use tokio::sync::oneshot;
 
 #[cfg(feature = "snapshot")]
@@ -40,7 +43,7 @@ pub use self::open::OpenError;
 pub(super) use self::open::is_in;
 use self::{
     log::Log,
-    open::Opened,
+    open::{Disk, Opened, RealDisk},
     writer::{Intent, Stopped, Writer},
 };
 use super::{
@@ -114,14 +117,11 @@ impl EmbeddedBuilder {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(self) -> Result<Embedded, OpenError> {
-        self.open_with(open::open_file)
+        self.open_on(RealDisk)
     }
 
-    fn open_with(
-        self,
-        open_file: impl Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync + 'static,
-    ) -> Result<Embedded, OpenError> {
-        let Opened { lock, log, index } = open::open(&self.directory, open_file)?;
+    fn open_on(self, disk: impl Disk) -> Result<Embedded, OpenError> {
+        let Opened { lock, log, index } = open::open(&self.directory, disk)?;
         let engine = Arc::new(Engine::new(index, log));
         let (sender, receiver) = mpsc::channel();
         let writer = Writer::new(receiver, Arc::clone(&engine), Retention::new(self.retention));

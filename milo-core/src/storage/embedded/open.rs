@@ -100,9 +100,27 @@ pub(super) struct Opened {
     pub(super) index: Index,
 }
 
-/// Opens for writing a data file that is known to be good.
-pub(super) fn open_file(file: &Path) -> Result<Database, DatabaseError> {
-    redb::Builder::new().set_cache_size(CACHE_BYTES).open(file)
+/// What a data file is on. Tests put it on a disk that fails.
+pub(super) trait Disk: Send + Sync + 'static {
+    /// Opens for writing a data file that is known to be good.
+    fn open(&self, file: &Path) -> Result<Database, DatabaseError>;
+
+    /// Makes a redb file of `empty`, which is at `file`.
+    fn create(&self, file: &Path, empty: File) -> Result<Database, DatabaseError>;
+}
+
+/// The one that the directory is on.
+#[derive(Debug)]
+pub(super) struct RealDisk;
+
+impl Disk for RealDisk {
+    fn open(&self, file: &Path) -> Result<Database, DatabaseError> {
+        redb::Builder::new().set_cache_size(CACHE_BYTES).open(file)
+    }
+
+    fn create(&self, _: &Path, empty: File) -> Result<Database, DatabaseError> {
+        redb::Builder::new().set_cache_size(CACHE_BYTES).create_file(empty)
+    }
 }
 
 /// Whether an engine has data in the directory.
@@ -111,18 +129,15 @@ pub(in crate::storage) fn is_in(directory: &Path) -> bool {
     !is_missing(&directory.join(FILE)).unwrap_or(false)
 }
 
-pub(super) fn open(
-    directory: &Path,
-    open_file: impl Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync + 'static,
-) -> Result<Opened, OpenError> {
+pub(super) fn open(directory: &Path, disk: impl Disk) -> Result<Opened, OpenError> {
     let unusable = |cause| OpenError::Directory { directory: directory.to_owned(), cause };
     let lock = prepare(directory)?;
     let file = directory.join(FILE);
     if is_missing(&file).map_err(unusable)? {
-        create(directory)?;
+        create(directory, &disk)?;
     }
-    let (index, database) = read(&file, &open_file)?;
-    let log = Log::new(database, Box::new(move || open_file(&file)));
+    let (index, database) = read(&file, &disk)?;
+    let log = Log::new(database, Box::new(move || disk.open(&file)));
     Ok(Opened { lock, log, index })
 }
 
@@ -170,20 +185,19 @@ fn is_missing(file: &Path) -> io::Result<bool> {
 }
 
 /// Makes an empty data file: under another name first, so that there is never half a one.
-fn create(directory: &Path) -> Result<(), OpenError> {
-    drop(create_new(directory)?);
+fn create(directory: &Path, disk: &impl Disk) -> Result<(), OpenError> {
+    drop(create_new(directory, disk)?);
     let put = put_in_place(directory);
     put.map_err(|cause| OpenError::Directory { directory: directory.to_owned(), cause })
 }
 
 /// Makes an empty data file under the name that it has until it is complete.
-pub(super) fn create_new(directory: &Path) -> Result<Database, OpenError> {
+pub(super) fn create_new(directory: &Path, disk: &impl Disk) -> Result<Database, OpenError> {
     let unusable = |cause| OpenError::Directory { directory: directory.to_owned(), cause };
     let new = new_file(directory);
     let empty = options().create(true).truncate(true).open(&new).map_err(unusable)?;
-    let made = redb::Builder::new()
-        .set_cache_size(CACHE_BYTES)
-        .create_file(empty)
+    let made = disk
+        .create(&new, empty)
         .map_err(redb::Error::from)
         .and_then(|database| log::initialize(&database).map(|()| database));
     made.map_err(|error| match error {
@@ -215,10 +229,7 @@ fn sync_directory(_: &Path) -> io::Result<()> {
 
 /// Reads the state and opens the file for writing. All is rehearsed first, so that a file that is
 /// refused is not touched.
-fn read(
-    file: &Path,
-    open_file: &impl Fn(&Path) -> Result<Database, DatabaseError>,
-) -> Result<(Index, Database), OpenError> {
+fn read(file: &Path, disk: &impl Disk) -> Result<(Index, Database), OpenError> {
     if !is_redb(file).map_err(|cause| unavailable(file, cause.into()))? {
         return Err(OpenError::Foreign { file: file.to_owned() });
     }
@@ -227,7 +238,7 @@ fn read(
         let cause = "redb cannot make sense of it".to_owned();
         Err(OpenError::Damaged { file: file.to_owned(), cause })
     })?;
-    let opened = open_file(file).map_err(redb::Error::from).and_then(|database| {
+    let opened = disk.open(file).map_err(redb::Error::from).and_then(|database| {
         let last = log::last_revision(&database)?;
         Ok((database, last))
     });

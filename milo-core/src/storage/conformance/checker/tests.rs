@@ -168,6 +168,20 @@ fn idle_transactions_may_have_the_revision_of_another() {
     story.fails("had been seen before");
 }
 
+/// The one that was asked for first may have come second, and have found nothing to remove.
+#[test]
+fn of_two_removals_at_once_one_finds_nothing() {
+    let mut story = two_commits();
+    let revision = Revision::new(4);
+    story.replay.push(Event::Delete { revision, previous: of_a(3, "2") });
+    let guarded = delete(&a()).require(Precondition::RevisionIs(a(), Revision::new(3)));
+    let idle = story.log.begin(Question::Commit(delete(&a())));
+    let changing = story.log.begin(Question::Commit(guarded));
+    story.log.end(changing, Answer::Committed(revision));
+    story.log.end(idle, Answer::Committed(revision));
+    assert_eq!(story.verify(), Ok(()));
+}
+
 #[test]
 fn lost_repeated_and_reordered_events_are_found() {
     let watch = |batches: Vec<Vec<Event>>| {

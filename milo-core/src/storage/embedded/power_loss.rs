@@ -1,0 +1,336 @@
+//! Power loss at any moment: what was not synced is there in part, in pieces, or not at all.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use redb::{Database, DatabaseError, StorageBackend};
+
+use super::{
+    crash::{Ledger, Random, Told, runs, work},
+    open::Disk,
+    *,
+};
+
+/// What a disk writes at once.
+const SECTOR: usize = 512;
+/// How often the power fails, when nobody says otherwise.
+const CRASHES: usize = 600;
+
+/// A disk whose power can fail. What is on it, in the end, is in the real file.
+#[derive(Clone, Debug)]
+struct Machine {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    random: Random,
+    /// The file that is open.
+    file: PathBuf,
+    /// What the last completed sync has made sure of.
+    synced: Vec<u8>,
+    /// What is read.
+    current: Vec<u8>,
+    /// Everything since the last completed sync.
+    unsynced: Vec<Write>,
+    /// How many writes and syncs begin before the power fails; none for no end.
+    left: Option<u64>,
+    power: bool,
+    lost: Lost,
+}
+
+/// What became of unsynced writes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lost {
+    kept: usize,
+    torn: usize,
+    dropped: usize,
+    /// Power losses with nothing unsynced.
+    nothing: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Write {
+    Data(usize, Vec<u8>),
+    Length(usize),
+}
+
+impl Machine {
+    fn new(seed: u64) -> Self {
+        let state = State {
+            random: Random::new(seed),
+            file: PathBuf::new(),
+            synced: Vec::new(),
+            current: Vec::new(),
+            unsynced: Vec::new(),
+            left: None,
+            power: true,
+            lost: Lost::default(),
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    fn fail_after(&self, operations: u64) {
+        self.state.lock().left = Some(operations);
+    }
+
+    fn has_power(&self) -> bool {
+        self.state.lock().power
+    }
+
+    /// Ends what still runs, and starts anew.
+    fn restart(&self) {
+        let mut state = self.state.lock();
+        (state.power, state.left) = (true, None);
+    }
+
+    fn use_file(&self, file: &Path, contents: Vec<u8>) -> Result<Database, DatabaseError> {
+        let mut state = self.state.lock();
+        if !state.power {
+            return Err(gone().into());
+        }
+        state.file = file.to_owned();
+        state.synced.clone_from(&contents);
+        state.current = contents;
+        state.unsynced.clear();
+        drop(state);
+        redb::Builder::new().set_cache_size(1024 * 1024).create_with_backend(self.clone())
+    }
+}
+
+impl Disk for Machine {
+    fn open(&self, file: &Path) -> Result<Database, DatabaseError> {
+        self.use_file(file, fs::read(file)?)
+    }
+
+    fn create(&self, file: &Path, _: File) -> Result<Database, DatabaseError> {
+        self.use_file(file, Vec::new())
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the power is off")
+}
+
+impl State {
+    /// Counts an operation that begins. The power may fail in the middle of it.
+    fn count(&mut self, write: Option<Write>) -> io::Result<()> {
+        if !self.power {
+            return Err(gone());
+        }
+        self.unsynced.extend(write);
+        match &mut self.left {
+            Some(0) => {
+                self.lose_power();
+                return Err(gone());
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn lose_power(&mut self) {
+        self.power = false;
+        let remains = self.remains();
+        fs::write(&self.file, remains).unwrap();
+    }
+
+    /// What is found when the power is back: all that was synced, and of the rest what chance
+    /// makes of it.
+    fn remains(&mut self) -> Vec<u8> {
+        let mut contents = self.synced.clone();
+        let mut writes = self.unsynced.clone();
+        self.lost.nothing += usize::from(writes.is_empty());
+        let random = &mut self.random;
+        // Sometimes nearly all, sometimes nearly nothing, sometimes about half.
+        let (kept, torn) = (random.below(101), random.below(101));
+        let ordered = random.one_in(2);
+        while !writes.is_empty() {
+            let at = if ordered {
+                0
+            } else {
+                usize::try_from(random.below(writes.len() as u64)).unwrap()
+            };
+            let write = writes.remove(at);
+            if random.below(100) >= kept {
+                self.lost.dropped += 1;
+                continue;
+            }
+            match write {
+                Write::Length(length) => contents.resize(length, 0),
+                Write::Data(offset, data) if random.below(100) < torn => {
+                    self.lost.torn += 1;
+                    let mut from = 0;
+                    while from < data.len() {
+                        let to = data.len().min(from + SECTOR - (offset + from) % SECTOR);
+                        if random.one_in(2) {
+                            put(&mut contents, offset + from, &data[from..to]);
+                        }
+                        from = to;
+                    }
+                }
+                Write::Data(offset, data) => {
+                    self.lost.kept += 1;
+                    put(&mut contents, offset, &data);
+                }
+            }
+        }
+        contents
+    }
+}
+
+/// Writes beyond the end make a file longer.
+fn put(contents: &mut Vec<u8>, offset: usize, data: &[u8]) {
+    let end = offset + data.len();
+    if contents.len() < end {
+        contents.resize(end, 0);
+    }
+    contents[offset..end].copy_from_slice(data);
+}
+
+fn place(offset: u64) -> usize {
+    usize::try_from(offset).unwrap()
+}
+
+impl StorageBackend for Machine {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state.lock().current.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.state.lock();
+        let from = place(offset);
+        match state.current.get(from..from + out.len()) {
+            Some(found) if state.power => out.copy_from_slice(found),
+            Some(_) => return Err(gone()),
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.count(Some(Write::Length(place(length))))?;
+        state.current.resize(place(length), 0);
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.count(Some(Write::Data(place(offset), data.to_vec())))?;
+        put(&mut state.current, place(offset), data);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.count(None)?;
+        for write in std::mem::take(&mut state.unsynced) {
+            match write {
+                Write::Data(offset, data) => put(&mut state.synced, offset, &data),
+                Write::Length(length) => state.synced.resize(length, 0),
+            }
+        }
+        Ok(())
+    }
+
+    /// Closing makes sure of nothing.
+    fn close(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        if state.power {
+            let remains = state.remains();
+            fs::write(&state.file, remains)?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens the directory; again, if the power fails meanwhile.
+fn open(directory: &Path, machine: &Machine, random: &mut Random) -> (Embedded, usize) {
+    let mut failures = 0;
+    loop {
+        machine.restart();
+        if random.one_in(3) {
+            machine.fail_after(random.below(12));
+        }
+        let opened = Embedded::builder().directory(directory).open_on(machine.clone());
+        match opened {
+            Ok(storage) if machine.has_power() => {
+                machine.state.lock().left = None;
+                return (storage, failures);
+            }
+            Ok(storage) => drop(storage),
+            Err(error) => assert!(!machine.has_power(), "{error:?}"),
+        }
+        failures += 1;
+    }
+}
+
+#[test]
+fn power_loss_takes_nothing_that_was_acknowledged() {
+    let seed = Random::seed();
+    println!("seed {seed} (repeat with MILO_TEST_SEED={seed})");
+    let crashes = runs("MILO_POWER_LOSS_RUNS", CRASHES);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(lose_power(seed, crashes));
+}
+
+async fn lose_power(seed: u64, crashes: usize) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut random = Random::new(seed);
+    let machine = Machine::new(random.next());
+    let mut ledger = Ledger::new(seed);
+    let (mut done, mut opening) = (0, 0);
+    let mut life = 0;
+    while done < crashes {
+        let (storage, failures) = open(directory.path(), &machine, &mut random);
+        opening += failures;
+        done += failures + 1;
+        ledger.check(&storage, &mut random).await;
+        life += 1;
+        ledger.begin(life);
+        let soon = !random.one_in(4);
+        machine.fail_after(random.below(if soon { 60 } else { 600 }));
+        let told: Mutex<Vec<Told>> = Mutex::default();
+        work(&storage, seed, life, |what| told.lock().push(what)).await;
+        assert!(!machine.has_power(), "it failed with the power on");
+        told.into_inner().into_iter().for_each(|told| ledger.note(told));
+        drop(storage);
+    }
+    let lost = machine.state.lock().lost;
+    println!(
+        "{done} power losses, {opening} of them while opening; {lost:?}; {:?}; revision {}",
+        ledger.counts(),
+        ledger.newest()
+    );
+}
+
+/// An empty data file is complete before it has its name.
+#[test]
+fn power_loss_while_a_file_is_made_leaves_an_empty_store() {
+    let mut random = Random::new(Random::seed());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut operations = 0;
+    loop {
+        let directory = tempfile::tempdir().unwrap();
+        let machine = Machine::new(random.next());
+        machine.fail_after(operations);
+        let opened = Embedded::builder().directory(directory.path()).open_on(machine.clone());
+        let over = opened.is_ok();
+        drop(opened);
+        machine.restart();
+        let storage = Embedded::builder().directory(directory.path()).open_on(machine).unwrap();
+        runtime.block_on(Ledger::new(0).check(&storage, &mut random));
+        if over {
+            break;
+        }
+        operations += 1;
+    }
+    assert!(operations > 10, "{operations}");
+}
