@@ -52,34 +52,32 @@ impl Model {
         events.filter(|event| range.contains(event.key()))
     }
 
-    /// Commits at a revision, after all that were committed before.
-    pub(super) fn commit(&mut self, revision: Revision, transaction: &Transaction) {
-        let (state, events) = self.try_commit(revision, transaction);
+    /// Adds what [`apply`] made of the newest state.
+    pub(super) fn insert(&mut self, revision: Revision, state: State, events: Vec<Event>) {
         self.states.insert(revision, state);
         self.events.insert(revision, events);
     }
+}
 
-    /// The state after a commit, and what it changes.
-    pub(super) fn try_commit(
-        &self,
-        revision: Revision,
-        transaction: &Transaction,
-    ) -> (State, Vec<Event>) {
-        let mut state = self.at(revision).clone();
-        let mut events = Vec::new();
-        for operation in transaction.operations() {
-            let key = operation.key().clone();
-            if let Operation::Put(_, value) = operation {
-                let record = Record { key: key.clone(), revision, value: value.clone() };
-                let previous = state.insert(key, record.clone());
-                events.push(Event::Put { record, previous });
-            } else if let Some(previous) = state.remove(&key) {
-                events.push(Event::Delete { revision, previous });
-            }
+/// What a transaction makes of a state, and the events of that in the order of the keys.
+pub(super) fn apply(
+    before: &State,
+    revision: Revision,
+    transaction: &Transaction,
+) -> (State, Vec<Event>) {
+    let (mut state, mut events) = (before.clone(), Vec::new());
+    for operation in transaction.operations() {
+        let key = operation.key().clone();
+        if let Operation::Put(_, value) = operation {
+            let record = Record { key: key.clone(), revision, value: value.clone() };
+            let previous = state.insert(key, record.clone());
+            events.push(Event::Put { record, previous });
+        } else if let Some(previous) = state.remove(&key) {
+            events.push(Event::Delete { revision, previous });
         }
-        events.sort_by(|a, b| a.key().cmp(b.key()));
-        (state, events)
     }
+    events.sort_by(|a, b| a.key().cmp(b.key()));
+    (state, events)
 }
 
 /// How many of the transaction's operations change something.

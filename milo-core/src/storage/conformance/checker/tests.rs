@@ -144,7 +144,28 @@ fn commits_in_spite_of_their_preconditions_are_found() {
 #[test]
 fn two_commits_of_one_revision_are_found() {
     let story = two_commits();
-    story.commit(put(&key("ns", "b"), "3"), 3).fails("both committed as 3");
+    story.commit(put(&key("ns", "b"), "3"), 3).fails("answered with 3");
+}
+
+/// One removes the key; others are answered with that revision because it is gone.
+#[test]
+fn idle_transactions_may_have_the_revision_of_another() {
+    let removal = delete_event(Revision::new(4), of_a(3, "2"));
+    let mut story = two_commits();
+    story.replay.push(removal);
+    let removes = delete(&a()).require(Precondition::Exists(a()));
+    let absent = delete(&a()).require(Precondition::Absent(a()));
+    let all_at_once = [absent, delete(&a()), removes, Transaction::new()];
+    let asked = all_at_once.map(|each| story.log.begin(Question::Commit(each)));
+    for entry in asked {
+        story.log.end(entry, Answer::Committed(Revision::new(4)));
+    }
+    assert_eq!(story.verify(), Ok(()));
+    story = two_commits();
+    story.replay.push(delete_event(Revision::new(4), of_a(3, "2")));
+    story.commit(delete(&a()), 4);
+    story.commit(delete(&a()).require(Precondition::Exists(a())), 4);
+    story.fails("had been seen before");
 }
 
 /// The one that was asked for first may have come second, and have found nothing to remove.

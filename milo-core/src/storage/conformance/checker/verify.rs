@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     log::{Answer, Entry, Log, Question, Tick},
-    model::{Model, changes, conflict},
+    model::{Model, State, apply, changes, conflict},
 };
 use crate::{
     key::KeyRange,
@@ -161,51 +161,39 @@ impl Seen {
 }
 
 /// At one revision one transaction changes something: the one whose number is returned. Others may
-/// have been answered with it because they changed nothing then.
+/// have been answered with it because they found nothing to change then.
 fn commit(
     model: &mut Model,
     revision: Revision,
     transactions: &[(usize, &Transaction)],
 ) -> Result<Option<usize>, Failure> {
     let before = model.at(revision);
-    // The first of those that would change the most: the last maximum from the end. Of two that
-    // would remove the same, it is the one that the other can have found done.
-    let most = transactions.iter().rev().max_by_key(|(number, each)| {
-        (changes(before, each), leaves_idle(model, revision, transactions, *number, each))
-    });
-    let Some((number, transaction)) = most.filter(|(_, most)| changes(before, most) > 0) else {
-        return Ok(None);
+    let changing: Vec<_> =
+        transactions.iter().filter(|(_, each)| changes(before, each) > 0).collect();
+    let mut possible = changing.iter().filter(|(_, each)| conflict(before, each).is_none());
+    let idle = |after: &State, (_, each): &(usize, &Transaction)| {
+        changes(after, each) == 0 && conflict(after, each).is_none()
     };
-    if let Some(failed) = conflict(before, transaction) {
-        return Err(Failure::new(format_args!(
-            "{transaction:?} committed as {revision}, but this did not hold: {failed:?}"
-        )));
+    // Of several, the first that was asked for: it is the least bound by what had been seen.
+    let found = possible.find_map(|(number, transaction)| {
+        let (after, events) = apply(before, revision, transaction);
+        let mut others = transactions.iter().filter(|(other, _)| other != number);
+        others.all(|other| idle(&after, other)).then_some((*number, after, events))
+    });
+    match (found, changing.as_slice()) {
+        (Some((number, after, events)), _) => {
+            model.insert(revision, after, events);
+            Ok(Some(number))
+        }
+        (None, []) => Ok(None),
+        (None, [(_, one)]) if transactions.len() == 1 => Err(Failure::new(format_args!(
+            "{one:?} committed as {revision}, but this did not hold: {:?}",
+            conflict(before, one)
+        ))),
+        (None, _) => Err(Failure::new(format_args!(
+            "these cannot all have been answered with {revision}: {transactions:?}"
+        ))),
     }
-    model.commit(revision, transaction);
-    let after = model.at(revision);
-    let mut others = transactions.iter().filter(|(other, _)| other != number);
-    if let Some(other) = others.find(|(_, other)| changes(after, other) > 0) {
-        return Err(Failure::new(format_args!(
-            "both committed as {revision}: {transaction:?}, {other:?}"
-        )));
-    }
-    Ok(Some(*number))
-}
-
-/// Whether all others can have come after this one at its revision, and changed nothing.
-fn leaves_idle(
-    model: &Model,
-    revision: Revision,
-    transactions: &[(usize, &Transaction)],
-    number: usize,
-    transaction: &Transaction,
-) -> bool {
-    if transactions.len() == 1 {
-        return true;
-    }
-    let (after, _) = model.try_commit(revision, transaction);
-    let mut others = transactions.iter().filter(|(other, _)| *other != number);
-    others.all(|(_, other)| changes(&after, other) == 0 && conflict(&after, other).is_none())
 }
 
 /// A transaction that found nothing to change returns the revision that was current.
