@@ -164,7 +164,8 @@ async fn run(cache: Weak<Cache>) {
 
 /// Applies what the watch tells until it ends; none when the cache is gone.
 async fn follow(cache: &Weak<Cache>, mut watch: Watch, retry: &mut Retry) -> Option<FeedError> {
-    let mut tidy = tokio::time::interval(TIDY);
+    // There is nothing to tidy at first.
+    let mut tidy = tokio::time::interval_at(Instant::now() + TIDY, TIDY);
     // What was asked for before went to another watch.
     watch.request_progress();
     // Since when the watch owes an answer.
