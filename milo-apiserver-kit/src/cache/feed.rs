@@ -131,7 +131,9 @@ struct Retry(Duration);
 
 impl Retry {
     async fn wait(&mut self) {
-        tokio::time::sleep(self.0).await;
+        if !self.0.is_zero() {
+            tokio::time::sleep(self.0).await;
+        }
         self.0 = (self.0 * 2).clamp(FIRST_RETRY, LAST_RETRY);
     }
 
@@ -196,7 +198,11 @@ async fn follow(cache: &Weak<Cache>, mut watch: Watch, retry: &mut Retry) -> Opt
                 strong.apply(batch);
             }
             // Cut off, or the connection is gone.
-            Some(Err(WatchError::Lagged | WatchError::Unavailable(_))) => {
+            Some(Err(error @ (WatchError::Lagged | WatchError::Unavailable(_)))) => {
+                if matches!(error, WatchError::Unavailable(_)) {
+                    // At once: nothing that is asked for meanwhile may pass for fresh.
+                    strong.lose();
+                }
                 match strong.resume(retry).await {
                     Ok(resumed) => watch = resumed,
                     Err(error) => return Some(error.into()),
