@@ -41,13 +41,22 @@ async fn full() -> (Cx, Sender, Vec<Sender>) {
     for _ in 0..4 {
         let sender = support::connect(server, Some(&carol)).await;
         for _ in 0..WRITES / 4 {
-            let call = put(&cx, &sender).stream(endless());
-            tokio::spawn(async move { call.respond().await });
+            tokio::spawn(hold(cx.url("widgets/a"), sender.clone()));
         }
         held.push(sender);
     }
     let sender = support::connect(server, Some(&carol)).await;
     (cx, sender, held)
+}
+
+/// Takes a place, and tries again if somebody else has the last one for a moment.
+async fn hold(url: String, sender: Sender) {
+    loop {
+        let call = support::Call::new(&sender, "PUT", &url).stream(endless());
+        if call.respond().await.status() != 429 {
+            return;
+        }
+    }
 }
 
 fn put(cx: &Cx, sender: &Sender) -> support::Call {
