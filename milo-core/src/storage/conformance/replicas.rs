@@ -72,7 +72,7 @@ pub(super) async fn replicas_agree_on_compaction(lab: Lab) -> Outcome {
         Ok(page) => ensure_eq!(page.records, [record(&a, first, "1")]),
         Err(error) => ensure_matches!(error, ReadError::Expired { .. }),
     }
-    match there.watch(&namespace("ns"), first).await {
+    match watch_at_last(&*there, &namespace("ns"), first).await? {
         Ok(mut watch) => {
             let mut told = Told::after(first);
             watch.request_progress();
@@ -88,7 +88,8 @@ pub(super) async fn replicas_agree_on_compaction(lab: Lab) -> Outcome {
     }
     let page = there.list(&namespace("ns"), all().at(second)).await?;
     ensure_eq!(page.records, [record(&a, second, "2")]);
-    let events = history(&*there, &namespace("ns"), second, third).await?;
+    let mut watch = watch_at_last(&*there, &namespace("ns"), second).await??;
+    let events = events_until(&mut watch, second, third).await?;
     ensure_eq!(events, [delete_event(third, record(&a, second, "2"))]);
     Ok(())
 }

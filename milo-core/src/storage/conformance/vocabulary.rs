@@ -21,6 +21,8 @@ use crate::{
 
 /// What does not come in this time does not come.
 const SOON: Duration = Duration::from_secs(30);
+/// How long a client waits before it tries again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 pub(super) fn widgets() -> GroupResource {
     GroupResource::new("demo.example.com", "widgets")
@@ -182,6 +184,24 @@ pub(super) async fn events_until(
     let mut told = Told::after(after);
     told.read_until(watch, until).await?;
     Ok(told.events)
+}
+
+/// Starts a watch as a client does that does not give up: a replica that has just lost its place in
+/// the history of a shared store answers `Unavailable` until it has found another.
+pub(super) async fn watch_at_last(
+    storage: &dyn Storage,
+    range: &KeyRange,
+    after: Revision,
+) -> Result<Result<Watch, WatchError>, Failure> {
+    let started = async {
+        loop {
+            match storage.watch(range, after).await {
+                Err(WatchError::Unavailable(_)) => tokio::time::sleep(AGAIN).await,
+                started => return started,
+            }
+        }
+    };
+    soon("a replica that can be watched", started).await
 }
 
 /// All events in a range between two revisions, from a new watch.

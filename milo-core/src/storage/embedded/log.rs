@@ -1,4 +1,7 @@
 //! The revision log in a redb file: every change once, in commit order, and a few numbers.
+//!
+//! It is written in [checkpoints](Checkpoint). What is committed between two of them is in the
+//! [journal](super::journal).
 
 use std::sync::Arc;
 
@@ -10,18 +13,17 @@ use redb::{
 };
 
 use super::{
+    checkpoint::Checkpoint,
+    journal::{Found, Salt},
     restoring::Restoring,
     row::{NewRow, Row},
 };
-use crate::storage::{
-    Cause, ReadError, Revision,
-    engine::Values,
-    index::{Index, Position},
-    plan::Plan,
-};
+use crate::storage::{Cause, ReadError, Revision, index::Position, plan::Plan};
 
-/// The version of the layout described here and in [`super::row`].
-pub(super) const FORMAT: u64 = 1;
+/// The version of the layout described here, in [`super::row`] and in [`super::journal`]. Files of
+/// version 1 had no journal; they are taken over when they are opened.
+pub(super) const FORMAT: u64 = 2;
+const WITHOUT_JOURNAL: u64 = 1;
 /// What is in a redb file of ours, and of nobody else.
 const MAGIC: u64 = u64::from_le_bytes(*b"milolog\0");
 
@@ -34,6 +36,10 @@ const META_FORMAT: &str = "format";
 const META_FLOOR: &str = "floor";
 /// The newest revision, where the log itself cannot tell it.
 const META_LAST: &str = "last";
+/// The first segment of the journal that is not in the log.
+const META_JOURNAL: &str = "journal";
+/// The journal's [`Salt`].
+const META_SALT: &str = "salt";
 
 /// Opens the file again after an I/O error, of which redb does not recover otherwise.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
@@ -53,7 +59,7 @@ impl std::fmt::Debug for Log {
 
 /// Why a write failed.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the data file could not be written: {cause}")]
+#[error("the storage directory could not be written: {cause}")]
 pub(super) struct Failure {
     #[source]
     cause: Arc<redb::Error>,
@@ -62,11 +68,11 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn before_commit(cause: impl Into<redb::Error>) -> Self {
+    pub(super) fn before_commit(cause: impl Into<redb::Error>) -> Self {
         Self { cause: Arc::new(cause.into()), in_doubt: false }
     }
 
-    fn in_commit(cause: redb::CommitError) -> Self {
+    pub(super) fn in_doubt(cause: impl Into<redb::Error>) -> Self {
         Self { cause: Arc::new(cause.into()), in_doubt: true }
     }
 }
@@ -108,23 +114,24 @@ impl Log {
         Self { database: RwLock::new(Some(database)), opener }
     }
 
-    /// Appends the changes and returns when they are on disk. Either all are, or none.
-    pub(super) fn append(&self, plan: &Plan) -> Result<(), Failure> {
-        let transaction = self.begin()?;
-        insert(&transaction, plan).map_err(Failure::before_commit)?;
-        transaction.commit().map_err(Failure::in_commit)
+    /// Writes a checkpoint and returns when it is on disk. Either all of it is, or nothing.
+    pub(super) fn write(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        if self.database.read().is_none() {
+            self.reopen().map_err(Failure::before_commit)?;
+        }
+        let Err(failure) = self.try_write(checkpoint) else { return Ok(()) };
+        // redb does not go on after an error.
+        match self.reopen() {
+            Ok(journal) if journal == checkpoint.journal => Ok(()),
+            Ok(_) => Err(Failure { in_doubt: false, ..failure }),
+            Err(_) => Err(failure),
+        }
     }
 
-    /// Removes changes that no revision from `floor` on needs, and notes both numbers.
-    pub(super) fn erase(
-        &self,
-        positions: &[Position],
-        floor: Revision,
-        last: Revision,
-    ) -> Result<(), Failure> {
+    fn try_write(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
         let transaction = self.begin()?;
-        remove(&transaction, positions, floor, last).map_err(Failure::before_commit)?;
-        transaction.commit().map_err(Failure::in_commit)
+        insert(&transaction, checkpoint).map_err(Failure::before_commit)?;
+        transaction.commit().map_err(Failure::in_doubt)
     }
 
     fn begin(&self) -> Result<WriteTransaction, Failure> {
@@ -150,15 +157,19 @@ impl Log {
         database.begin_read().map_err(unavailable)
     }
 
-    /// Closes the file and opens it again. Returns the newest revision that is in it.
-    pub(super) fn reopen(&self) -> Result<Revision, redb::Error> {
+    /// Closes the file and opens it again. Returns the first segment of the journal that is not in
+    /// it.
+    fn reopen(&self) -> Result<u64, redb::Error> {
         let mut slot = self.database.write();
         // Closed first: redb holds a lock on the file.
         drop(slot.take());
         let database = (self.opener)()?;
-        let last = last_revision(&database)?;
+        let transaction = database.begin_read()?;
+        let noted = transaction.open_table(META)?.get(META_JOURNAL)?;
+        let journal = noted.map_or(0, |number| number.value());
+        drop(transaction);
         *slot = Some(database);
-        Ok(last)
+        Ok(journal)
     }
 
     /// Closes the file. Reads and writes fail from now on.
@@ -167,13 +178,9 @@ impl Log {
     }
 }
 
-fn insert(transaction: &WriteTransaction, plan: &Plan) -> Result<(), redb::Error> {
-    if plan.rows.last().is_none_or(|row| row.position.revision < plan.revision) {
-        // The newest commit changed nothing, so the log does not show that it was.
-        transaction.open_table(META)?.insert(META_LAST, plan.revision.get())?;
-    }
+fn insert(transaction: &WriteTransaction, checkpoint: &Checkpoint) -> Result<(), redb::Error> {
     let mut log = transaction.open_table(LOG)?;
-    for row in &plan.rows {
+    for row in checkpoint.plans.iter().flat_map(|plan: &Arc<Plan>| &plan.rows) {
         let new = NewRow {
             position: row.position,
             previous: row.previous.as_ref().map(|entry| entry.position),
@@ -185,27 +192,37 @@ fn insert(transaction: &WriteTransaction, plan: &Plan) -> Result<(), redb::Error
             return Err(redb::Error::ValueTooLarge(new.size()));
         }
     }
-    Ok(())
-}
-
-fn remove(
-    transaction: &WriteTransaction,
-    positions: &[Position],
-    floor: Revision,
-    last: Revision,
-) -> Result<(), redb::Error> {
-    let mut log = transaction.open_table(LOG)?;
-    for position in positions {
+    for position in &checkpoint.erase {
         log.remove(key_of(*position))?;
     }
     let mut meta = transaction.open_table(META)?;
-    meta.insert(META_FLOOR, floor.get())?;
-    meta.insert(META_LAST, last.get())?;
+    meta.insert(META_FLOOR, checkpoint.floor.get())?;
+    meta.insert(META_LAST, checkpoint.last.get())?;
+    meta.insert(META_JOURNAL, checkpoint.journal)?;
     Ok(())
 }
 
-impl Values for Log {
-    fn read(&self, positions: &[Position]) -> Result<Vec<Option<Bytes>>, ReadError> {
+/// Takes over what was found in the journal, and begins another one.
+pub(super) fn adopt(database: &Database, found: &Found, salt: Salt) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_two_phase_commit(true);
+    let mut log = transaction.open_table(LOG)?;
+    for (position, row) in &found.changes {
+        log.insert(key_of(*position), &**row)?;
+    }
+    drop(log);
+    let mut meta = transaction.open_table(META)?;
+    for (name, number) in [(META_FORMAT, FORMAT), (META_JOURNAL, 0), (META_SALT, salt.0)] {
+        meta.insert(name, number)?;
+    }
+    drop(meta);
+    Ok(transaction.commit()?)
+}
+
+impl Log {
+    /// As [`Values::read`](crate::storage::engine::Values::read), of what is in the file.
+    pub(super) fn read(&self, positions: &[Position]) -> Result<Vec<Option<Bytes>>, ReadError> {
         let transaction = self.read_transaction()?;
         let log = transaction.open_table(LOG).map_err(unavailable)?;
         let read_one = |position: &Position| {
@@ -231,7 +248,14 @@ pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
     transaction.set_quick_repair(true);
     transaction.open_table(LOG)?;
     let mut meta = transaction.open_table(META)?;
-    for (name, number) in [(META_MAGIC, MAGIC), (META_FORMAT, FORMAT), (META_FLOOR, 0)] {
+    let numbers = [
+        (META_MAGIC, MAGIC),
+        (META_FORMAT, FORMAT),
+        (META_FLOOR, 0),
+        (META_JOURNAL, 0),
+        (META_SALT, Salt::random().0),
+    ];
+    for (name, number) in numbers {
         meta.insert(name, number)?;
     }
     drop(meta);
@@ -269,7 +293,10 @@ pub(super) fn complete_import(database: &Database, revision: Revision) -> Result
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     transaction.set_quick_repair(true);
-    remove(&transaction, &[], revision, revision)?;
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(META_FLOOR, revision.get())?;
+    meta.insert(META_LAST, revision.get())?;
+    drop(meta);
     Ok(transaction.commit()?)
 }
 
@@ -281,41 +308,75 @@ pub(super) fn last_revision(database: &impl ReadableDatabase) -> Result<Revision
     Ok(Revision::new(noted.max(logged)).max(Revision::FIRST))
 }
 
+/// What a data file says: the state, which the journal may go on with, and where that is.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) restoring: Restoring,
+    /// The newest revision that is in the file.
+    pub(super) last: Revision,
+    /// None in a file that knows of no journal.
+    pub(super) journal: Option<(Salt, u64)>,
+}
+
 /// Rebuilds the state from the log.
-pub(super) fn load(database: &impl ReadableDatabase) -> Result<Index, LoadError> {
+pub(super) fn load(database: &impl ReadableDatabase) -> Result<Loaded, LoadError> {
     let transaction = database.begin_read().map_err(redb::Error::from)?;
-    let floor = check_meta(&transaction)?;
-    let mut restoring = Restoring::new(Revision::new(floor));
+    let meta = check_meta(&transaction)?;
+    let mut restoring = Restoring::new(Revision::new(meta.floor));
     let log = match transaction.open_table(LOG) {
         Ok(log) => log,
         Err(error) => return Err(LoadError::Damaged(error.to_string())),
     };
     for entry in log.iter().map_err(redb::Error::from)? {
         let (key, bytes) = entry.map_err(redb::Error::from)?;
-        let position = position_of(key.value());
-        let row = Row::decode(position, bytes.value());
-        if !row.is_some_and(|row| restoring.take(position, &row)) {
-            return Err(LoadError::Damaged(damaged_row(position)));
-        }
+        restore(&mut restoring, position_of(key.value()), bytes.value())?;
     }
-    Ok(restoring.finish(last_revision(database)?))
+    Ok(Loaded { restoring, last: last_revision(database)?, journal: meta.journal })
 }
 
-/// Returns the compaction floor of a file of ours.
-fn check_meta(transaction: &ReadTransaction) -> Result<u64, LoadError> {
+/// Takes in an encoded row.
+pub(super) fn restore(
+    restoring: &mut Restoring,
+    position: Position,
+    row: &[u8],
+) -> Result<(), LoadError> {
+    let row = Row::decode(position, row);
+    if !row.is_some_and(|row| restoring.take(position, &row)) {
+        return Err(LoadError::Damaged(damaged_row(position)));
+    }
+    Ok(())
+}
+
+/// The numbers of a file of ours.
+struct Meta {
+    floor: u64,
+    journal: Option<(Salt, u64)>,
+}
+
+fn check_meta(transaction: &ReadTransaction) -> Result<Meta, LoadError> {
     let Ok(meta) = transaction.open_table(META) else {
         return Err(LoadError::Foreign);
     };
     let number = |name| -> Result<Option<u64>, LoadError> {
         Ok(meta.get(name).map_err(redb::Error::from)?.map(|number| number.value()))
     };
+    let required = |name, what| -> Result<u64, LoadError> {
+        number(name)?.ok_or_else(|| LoadError::Damaged(format!("it has no {what}")))
+    };
     if number(META_MAGIC)? != Some(MAGIC) {
         return Err(LoadError::Foreign);
     }
-    match number(META_FORMAT)? {
-        Some(FORMAT) => {}
+    let format = number(META_FORMAT)?;
+    match format {
+        Some(FORMAT | WITHOUT_JOURNAL) => {}
         Some(newer) if newer > FORMAT => return Err(LoadError::Newer(newer)),
         other => return Err(LoadError::Damaged(format!("its format number is {other:?}"))),
     }
-    number(META_FLOOR)?.ok_or_else(|| LoadError::Damaged("it has no compaction floor".to_owned()))
+    let floor = required(META_FLOOR, "compaction floor")?;
+    if format == Some(WITHOUT_JOURNAL) {
+        return Ok(Meta { floor, journal: None });
+    }
+    let salt = Salt(required(META_SALT, "salt of a journal")?);
+    let segment = required(META_JOURNAL, "place in its journal")?;
+    Ok(Meta { floor, journal: Some((salt, segment)) })
 }

@@ -1,23 +1,27 @@
 //! The durable embedded engine, on redb.
 //!
 //! # Layout
-//! One directory with one redb file. In it every change is written once, in commit order, with
-//! its key, its value and the place of the value that it replaced; beside that only four numbers.
-//! The current state is in memory and is rebuilt from the log on opening. Of the past, memory
-//! only knows which key changed when; values are read from the log.
+//! One directory with one redb file and a journal. In the redb file every change is written once,
+//! in commit order, with its key, its value and the place of the value that it replaced; beside
+//! that only a few numbers. Newer changes are in the journal, in two files that are used in turn.
+//! The current state is in memory and is rebuilt from both on opening. Of the past, memory only
+//! knows which key changed when; values are read from the redb file.
 //!
 //! # Writing
-//! One thread writes. It takes whatever arrived while it was writing the last batch, checks each
-//! transaction against the state that the ones before it leave, writes all of them with one redb
-//! transaction, waits for the disk, makes them visible, and only then answers. No timer delays a
-//! lone commit, and many commits at once share the cost of one.
+//! One thread commits. It takes whatever arrived while it was writing the last batch, checks each
+//! transaction against the state that the ones before it leave, appends all of them to the journal
+//! with one write and one sync, makes them visible, and only then answers. No timer delays a
+//! lone commit, and many commits at once share the cost of one. Another thread brings what is in
+//! the journal to the redb file, some thousand commits at once.
 
+mod checkpoint;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod faults;
 #[cfg(feature = "snapshot")]
 mod import;
+mod journal;
 mod log;
 mod open;
 #[cfg(test)]
@@ -43,7 +47,7 @@ pub(super) use self::import::{Import, ImportError};
 pub use self::open::OpenError;
 pub(super) use self::open::is_in;
 use self::{
-    log::Log,
+    checkpoint::Stored,
     open::{Disk, Opened, RealDisk},
     writer::{Intent, Stopped, Writer},
 };
@@ -75,7 +79,7 @@ use crate::key::{Key, KeyRange};
 /// ```
 #[derive(Debug)]
 pub struct Embedded {
-    engine: Arc<Engine<Log>>,
+    engine: Arc<Engine<Stored>>,
     /// None only while being dropped.
     intents: Option<mpsc::Sender<Intent>>,
     thread: Option<JoinHandle<()>>,
@@ -122,13 +126,15 @@ impl EmbeddedBuilder {
     }
 
     fn open_on(self, disk: impl Disk) -> Result<Embedded, OpenError> {
-        let Opened { lock, log, index } = open::open(&self.directory, disk)?;
-        let engine = Arc::new(Engine::new(index, log));
+        let Opened { lock, log, journal, index } = open::open(&self.directory, disk)?;
+        let engine = Arc::new(Engine::new(index, Stored::new(log)));
         let (sender, receiver) = mpsc::channel();
-        let writer = Writer::new(receiver, Arc::clone(&engine), Retention::new(self.retention));
-        let thread = std::thread::Builder::new()
-            .name("milo-storage".to_owned())
-            .spawn(move || writer.run())
+        let retention = Retention::new(self.retention);
+        let thread = Writer::new(receiver, Arc::clone(&engine), journal, retention)
+            .and_then(|writer| {
+                let thread = std::thread::Builder::new().name("milo-storage".to_owned());
+                thread.spawn(move || writer.run())
+            })
             .map_err(|cause| OpenError::Unavailable {
                 file: self.directory.clone(),
                 cause: cause.into(),

@@ -10,18 +10,21 @@ use std::{
     rc::Rc,
 };
 
-use redb::{Database, DatabaseError};
+use redb::{Database, DatabaseError, StorageBackend, backends::FileBackend};
 
 use super::{
+    journal::{self, Found, Journal, SEGMENT_BYTES, Salt},
     log::{self, FORMAT, LoadError, Log},
     rehearsal::Rehearsal,
 };
-use crate::storage::index::Index;
+use crate::storage::{Revision, index::Index};
 
 /// The data.
 const FILE: &str = "milo.redb";
 /// The data while they are first made; never anything worth keeping.
 const NEW_FILE: &str = "milo.redb.new";
+/// What was committed since the last checkpoint.
+const JOURNAL: [&str; 2] = ["milo.journal-0", "milo.journal-1"];
 /// Locked by the process that has the directory open.
 const LOCK: &str = "lock";
 /// What every redb file begins with.
@@ -102,6 +105,7 @@ pub enum OpenError {
 pub(super) struct Opened {
     pub(super) lock: File,
     pub(super) log: Log,
+    pub(super) journal: Journal,
     pub(super) index: Index,
 }
 
@@ -112,6 +116,9 @@ pub(super) trait Disk: Send + Sync + 'static {
 
     /// Makes a redb file of `empty`, which is at `file`.
     fn create(&self, file: &Path, empty: File) -> Result<Database, DatabaseError>;
+
+    /// Opens for writing a file of the journal, which is made if it is not there.
+    fn journal(&self, file: &Path) -> io::Result<Box<dyn StorageBackend>>;
 }
 
 /// The one that the directory is on.
@@ -125,6 +132,11 @@ impl Disk for RealDisk {
 
     fn create(&self, _: &Path, empty: File) -> Result<Database, DatabaseError> {
         redb::Builder::new().set_cache_size(CACHE_BYTES).create_file(empty)
+    }
+
+    fn journal(&self, file: &Path) -> io::Result<Box<dyn StorageBackend>> {
+        let file = options().create(true).open(file)?;
+        Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
     }
 }
 
@@ -141,9 +153,23 @@ pub(super) fn open(directory: &Path, disk: impl Disk) -> Result<Opened, OpenErro
     if is_missing(&file).map_err(unusable)? {
         create(directory, &disk)?;
     }
-    let (index, database) = read(&file, &disk)?;
+    let State { index, database, journal: (salt, segment) } = read(&file, &disk)?;
+    let journal = open_journal(directory, &disk, salt, segment).map_err(unusable)?;
     let log = Log::new(database, Box::new(move || disk.open(&file)));
-    Ok(Opened { lock, log, index })
+    Ok(Opened { lock, log, journal, index })
+}
+
+/// Opens the journal's files, made if they are not there.
+fn open_journal(
+    directory: &Path,
+    disk: &impl Disk,
+    salt: Salt,
+    segment: u64,
+) -> io::Result<Journal> {
+    let [one, other] = JOURNAL.map(|name| disk.journal(&directory.join(name)));
+    let files = [one?, other?];
+    sync_directory(directory)?;
+    Journal::new(files, salt, segment)
 }
 
 /// Makes the directory if it is not there, and locks it.
@@ -232,31 +258,58 @@ fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What a directory has, open for writing.
+struct State {
+    index: Index,
+    database: Database,
+    /// Where to go on in the journal.
+    journal: (Salt, u64),
+}
+
 /// Reads the state and opens the file for writing. All is rehearsed first, so that a file that is
 /// refused is not touched.
-fn read(file: &Path, disk: &impl Disk) -> Result<(Index, Database), OpenError> {
+fn read(file: &Path, disk: &impl Disk) -> Result<State, OpenError> {
     if !is_redb(file).map_err(|cause| unavailable(file, cause.into()))? {
         return Err(OpenError::Foreign { file: file.to_owned() });
     }
     // redb checks sums, but some damage makes it panic all the same.
-    let index = panic::catch_unwind(|| rehearse(file)).unwrap_or_else(|_| {
+    let rehearsed = panic::catch_unwind(|| rehearse(file)).unwrap_or_else(|_| {
         let cause = "redb cannot make sense of it".to_owned();
         Err(OpenError::Damaged { file: file.to_owned(), cause })
     })?;
+    let Rehearsed { index, last, found, journal } = rehearsed;
     let opened = disk.open(file).map_err(redb::Error::from).and_then(|database| {
         let last = log::last_revision(&database)?;
         Ok((database, last))
     });
-    let (database, last) = opened.map_err(|error| refusal(file, error))?;
-    if last != index.revision() {
-        let cause = format!("it ends at revision {last} instead of {}", index.revision());
+    let (database, now) = opened.map_err(|error| refusal(file, error))?;
+    if now != last {
+        let cause = format!("it ends at revision {now} instead of {last}");
         return Err(OpenError::Damaged { file: file.to_owned(), cause });
     }
-    Ok((index, database))
+    let journal = match journal {
+        Some(journal) if found.changes.is_empty() => journal,
+        _ => {
+            let salt = Salt::random();
+            let adopted = log::adopt(&database, &found, salt);
+            adopted.map_err(|error| refusal(file, error))?;
+            (salt, 0)
+        }
+    };
+    Ok(State { index, database, journal })
 }
 
-/// Opens, checks and reads the file without changing it.
-fn rehearse(file: &Path) -> Result<Index, OpenError> {
+/// What a directory has, as far as can be said without touching it.
+struct Rehearsed {
+    index: Index,
+    /// The newest revision in the data file.
+    last: Revision,
+    found: Found,
+    journal: Option<(Salt, u64)>,
+}
+
+/// Opens, checks and reads the file and its journal without changing them.
+fn rehearse(file: &Path) -> Result<Rehearsed, OpenError> {
     let refused = |error| refusal(file, error);
     let backend = Rehearsal::open(file).map_err(|cause| unavailable(file, cause.into()))?;
     let mended = Rc::new(Cell::new(false));
@@ -266,16 +319,42 @@ fn rehearse(file: &Path) -> Result<Index, OpenError> {
         .set_repair_callback(move |_| mending.set(true))
         .create_with_backend(backend)
         .map_err(|error| refused(error.into()))?;
-    let index = log::load(&database).map_err(|error| load_refusal(file, error))?;
-    if mended.get() {
-        // After a crash redb has just checked all of it.
-        return Ok(index);
+    let loaded = log::load(&database).map_err(|error| load_refusal(file, error))?;
+    let rehearsed = replay(file, loaded)?;
+    // After a crash redb has just checked all of it. After the state: of a foreign file only its
+    // tables are looked at.
+    if mended.get() || database.check_integrity().map_err(|error| refused(error.into()))? {
+        return Ok(rehearsed);
     }
-    // After the state: of a foreign file only its tables are looked at.
-    match database.check_integrity().map_err(|error| refused(error.into()))? {
-        true => Ok(index),
-        false => Err(refused(redb::Error::Corrupted("its checksums do not fit".to_owned()))),
+    Err(refused(redb::Error::Corrupted("its checksums do not fit".to_owned())))
+}
+
+/// Goes on with the journal beside the data file.
+fn replay(file: &Path, loaded: log::Loaded) -> Result<Rehearsed, OpenError> {
+    let log::Loaded { mut restoring, last, journal } = loaded;
+    let mut found = Found { changes: Vec::new(), revision: last };
+    if let Some((salt, segment)) = journal {
+        let [one, other] = JOURNAL.map(|name| journal_contents(&file.with_file_name(name)));
+        let contents = [one?, other?];
+        found = journal::read(&contents, salt, segment, last)
+            .map_err(|cause| OpenError::Damaged { file: file.to_owned(), cause })?;
     }
+    for (position, row) in &found.changes {
+        let restored = log::restore(&mut restoring, *position, row);
+        restored.map_err(|error| load_refusal(file, error))?;
+    }
+    Ok(Rehearsed { index: restoring.finish(found.revision), last, found, journal })
+}
+
+fn journal_contents(file: &Path) -> Result<Vec<u8>, OpenError> {
+    let mut contents = Vec::new();
+    let read = match File::open(file) {
+        Ok(file) => file.take(SEGMENT_BYTES).read_to_end(&mut contents).map(drop),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    read.map_err(|cause| unavailable(file, cause.into()))?;
+    Ok(contents)
 }
 
 fn is_redb(file: &Path) -> io::Result<bool> {

@@ -1,6 +1,7 @@
 //! Power loss at any moment: what was not synced is there in part, in pieces, or not at all.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -21,7 +22,7 @@ const SECTOR: usize = 512;
 /// How often the power fails, when nobody says otherwise.
 const CRASHES: usize = 600;
 
-/// A disk whose power can fail. What is on it, in the end, is in the real file.
+/// A disk whose power can fail. What is on it, in the end, is in the real files.
 #[derive(Clone, Debug)]
 struct Machine {
     state: Arc<Mutex<State>>,
@@ -30,18 +31,29 @@ struct Machine {
 #[derive(Debug)]
 struct State {
     random: Random,
-    /// The file that is open.
-    file: PathBuf,
+    /// Those that are open.
+    files: BTreeMap<PathBuf, OpenFile>,
+    /// How many writes and syncs begin before the power fails; none for no end.
+    left: Option<u64>,
+    power: bool,
+    lost: Lost,
+}
+
+#[derive(Debug)]
+struct OpenFile {
     /// What the last completed sync has made sure of.
     synced: Vec<u8>,
     /// What is read.
     current: Vec<u8>,
     /// Everything since the last completed sync.
     unsynced: Vec<Write>,
-    /// How many writes and syncs begin before the power fails; none for no end.
-    left: Option<u64>,
-    power: bool,
-    lost: Lost,
+}
+
+/// A file of the machine.
+#[derive(Debug)]
+struct Handle {
+    machine: Machine,
+    path: PathBuf,
 }
 
 /// What became of unsynced writes.
@@ -64,10 +76,7 @@ impl Machine {
     fn new(seed: u64) -> Self {
         let state = State {
             random: Random::new(seed),
-            file: PathBuf::new(),
-            synced: Vec::new(),
-            current: Vec::new(),
-            unsynced: Vec::new(),
+            files: BTreeMap::new(),
             left: None,
             power: true,
             lost: Lost::default(),
@@ -89,27 +98,37 @@ impl Machine {
         (state.power, state.left) = (true, None);
     }
 
-    fn use_file(&self, file: &Path, contents: Vec<u8>) -> Result<Database, DatabaseError> {
+    fn use_file(&self, path: &Path, contents: Vec<u8>) -> io::Result<Handle> {
         let mut state = self.state.lock();
         if !state.power {
-            return Err(gone().into());
+            return Err(gone());
         }
-        state.file = file.to_owned();
-        state.synced.clone_from(&contents);
-        state.current = contents;
-        state.unsynced.clear();
-        drop(state);
-        redb::Builder::new().set_cache_size(1024 * 1024).create_with_backend(self.clone())
+        let file = OpenFile { synced: contents.clone(), current: contents, unsynced: Vec::new() };
+        state.files.insert(path.to_owned(), file);
+        Ok(Handle { machine: self.clone(), path: path.to_owned() })
+    }
+
+    fn use_database(&self, path: &Path, contents: Vec<u8>) -> Result<Database, DatabaseError> {
+        let handle = self.use_file(path, contents)?;
+        redb::Builder::new().set_cache_size(1024 * 1024).create_with_backend(handle)
     }
 }
 
 impl Disk for Machine {
     fn open(&self, file: &Path) -> Result<Database, DatabaseError> {
-        self.use_file(file, fs::read(file)?)
+        self.use_database(file, fs::read(file)?)
     }
 
     fn create(&self, file: &Path, _: File) -> Result<Database, DatabaseError> {
-        self.use_file(file, Vec::new())
+        self.use_database(file, Vec::new())
+    }
+
+    fn journal(&self, file: &Path) -> io::Result<Box<dyn StorageBackend>> {
+        let contents = match fs::read(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        Ok(Box::new(self.use_file(file, contents)?))
     }
 }
 
@@ -118,12 +137,16 @@ fn gone() -> io::Error {
 }
 
 impl State {
+    fn file(&mut self, path: &Path) -> io::Result<&mut OpenFile> {
+        self.files.get_mut(path).ok_or_else(gone)
+    }
+
     /// Counts an operation that begins. The power may fail in the middle of it.
-    fn count(&mut self, write: Option<Write>) -> io::Result<()> {
+    fn count(&mut self, path: &Path, write: Option<Write>) -> io::Result<()> {
         if !self.power {
             return Err(gone());
         }
-        self.unsynced.extend(write);
+        self.file(path)?.unsynced.extend(write);
         match &mut self.left {
             Some(0) => {
                 self.lose_power();
@@ -137,15 +160,15 @@ impl State {
 
     fn lose_power(&mut self) {
         self.power = false;
-        let remains = self.remains();
-        fs::write(&self.file, remains).unwrap();
+        for (path, file) in std::mem::take(&mut self.files) {
+            fs::write(path, self.remains(file)).unwrap();
+        }
     }
 
     /// What is found when the power is back: all that was synced, and of the rest what chance
     /// makes of it.
-    fn remains(&mut self) -> Vec<u8> {
-        let mut contents = self.synced.clone();
-        let mut writes = self.unsynced.clone();
+    fn remains(&mut self, file: OpenFile) -> Vec<u8> {
+        let OpenFile { synced: mut contents, unsynced: mut writes, .. } = file;
         self.lost.nothing += usize::from(writes.is_empty());
         let random = &mut self.random;
         // Sometimes nearly all, sometimes nearly nothing, sometimes about half.
@@ -198,43 +221,44 @@ fn place(offset: u64) -> usize {
     usize::try_from(offset).unwrap()
 }
 
-impl StorageBackend for Machine {
+impl StorageBackend for Handle {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.state.lock().current.len() as u64)
+        let mut state = self.machine.state.lock();
+        Ok(state.file(&self.path)?.current.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state.lock();
+        let mut state = self.machine.state.lock();
         let from = place(offset);
-        match state.current.get(from..from + out.len()) {
-            Some(found) if state.power => out.copy_from_slice(found),
-            Some(_) => return Err(gone()),
+        match state.file(&self.path)?.current.get(from..from + out.len()) {
+            Some(found) => out.copy_from_slice(found),
             None => return Err(io::ErrorKind::UnexpectedEof.into()),
         }
         Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.count(Some(Write::Length(place(length))))?;
-        state.current.resize(place(length), 0);
+        let mut state = self.machine.state.lock();
+        state.count(&self.path, Some(Write::Length(place(length))))?;
+        state.file(&self.path)?.current.resize(place(length), 0);
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.count(Some(Write::Data(place(offset), data.to_vec())))?;
-        put(&mut state.current, place(offset), data);
+        let mut state = self.machine.state.lock();
+        state.count(&self.path, Some(Write::Data(place(offset), data.to_vec())))?;
+        put(&mut state.file(&self.path)?.current, place(offset), data);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.count(None)?;
-        for write in std::mem::take(&mut state.unsynced) {
+        let mut state = self.machine.state.lock();
+        state.count(&self.path, None)?;
+        let file = state.file(&self.path)?;
+        for write in std::mem::take(&mut file.unsynced) {
             match write {
-                Write::Data(offset, data) => put(&mut state.synced, offset, &data),
-                Write::Length(length) => state.synced.resize(length, 0),
+                Write::Data(offset, data) => put(&mut file.synced, offset, &data),
+                Write::Length(length) => file.synced.resize(length, 0),
             }
         }
         Ok(())
@@ -242,12 +266,18 @@ impl StorageBackend for Machine {
 
     /// Closing makes sure of nothing.
     fn close(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        if state.power {
-            let remains = state.remains();
-            fs::write(&state.file, remains)?;
+        let mut state = self.machine.state.lock();
+        if let Some(file) = state.files.remove(&self.path) {
+            fs::write(&self.path, state.remains(file))?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // redb closes what it lets go; the journal does not.
+        StorageBackend::close(self).unwrap();
     }
 }
 

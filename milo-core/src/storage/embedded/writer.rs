@@ -1,20 +1,23 @@
-//! The one thread that writes: group commit and compaction.
+//! The one thread that commits: it gathers what arrives, and says when it is time for a checkpoint.
 
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
-use super::log::{Failure, Log};
+use super::{
+    checkpoint::{Checkpoint, Checkpointer, Stored},
+    journal::Journal,
+    log::Failure,
+};
 use crate::storage::{
     Cause, CommitError, Operation, ReadError, Revision, Transaction,
     engine::Engine,
-    index::Position,
     plan::{Plan, Planner},
     retention::Retention,
 };
@@ -22,9 +25,11 @@ use crate::storage::{
 /// Transactions that share one write to disk, at most.
 const BATCH: usize = 1024;
 /// Bytes of values that share one write to disk, unless a single transaction has more.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// Changes erased at a time: a few milliseconds between two batches.
-const ERASED: usize = 512;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Changes whose old values are erased by one checkpoint, at most.
+const ERASED: usize = 4096;
+/// How often to look, without anything else to do, whether a checkpoint has ended.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// What the writer is asked for. Who no longer waits for the answer has dropped the other end.
 #[derive(Debug)]
@@ -41,20 +46,28 @@ pub(super) enum Intent {
 #[derive(Debug)]
 pub(super) struct Writer {
     intents: Receiver<Intent>,
-    engine: Arc<Engine<Log>>,
+    engine: Arc<Engine<Stored>>,
+    journal: Journal,
+    checkpointer: Checkpointer,
+    checkpoints: Checkpoints,
     retention: Retention,
-    /// Set after a failed write, until the log is open again and agrees with memory.
-    broken: Option<Broken>,
+    /// A batch of which nobody knows whether it is on disk. Nothing else is committed before it.
+    in_doubt: Option<Arc<Plan>>,
     /// A floor that is not in the file yet.
     floor_moved: bool,
     /// How many transactions the last batch had.
     expected: usize,
 }
 
-#[derive(Debug)]
-struct Broken {
-    /// What may have been written all the same.
-    in_doubt: Option<Plan>,
+/// How it stands with the data file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checkpoints {
+    /// It has all older segments of the journal.
+    Settled,
+    /// It is being given the segment before this one.
+    Running,
+    /// It could not be written. It needs the segment before this one.
+    Failed,
 }
 
 /// Why a batch failed.
@@ -83,14 +96,6 @@ impl Outage {
         let (Self::NotWritten(cause) | Self::InDoubt(cause)) = self;
         ReadError::Unavailable(Box::new(Shared(cause.clone())))
     }
-}
-
-/// The file does not hold what was written to it.
-#[derive(Debug, thiserror::Error)]
-#[error("the data file ends at revision {found} instead of {expected}")]
-struct Mismatch {
-    found: Revision,
-    expected: Revision,
 }
 
 enum Next {
@@ -141,46 +146,55 @@ fn value_size(operation: &Operation) -> usize {
 impl Writer {
     pub(super) fn new(
         intents: Receiver<Intent>,
-        engine: Arc<Engine<Log>>,
+        engine: Arc<Engine<Stored>>,
+        journal: Journal,
         mut retention: Retention,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         retention.observe(Instant::now(), engine.revision());
-        Self { intents, engine, retention, broken: None, floor_moved: false, expected: 0 }
+        Ok(Self {
+            intents,
+            journal,
+            checkpointer: Checkpointer::start(Arc::clone(&engine))?,
+            checkpoints: Checkpoints::Settled,
+            engine,
+            retention,
+            in_doubt: None,
+            floor_moved: false,
+            expected: 0,
+        })
     }
 
     /// Works until nobody can send intents any more.
     pub(super) fn run(mut self) {
-        let mut erasing = true;
         loop {
-            match self.next(erasing) {
+            match self.next() {
                 Next::Intent(first) => self.work(first),
-                Next::Idle => {}
+                // What cannot be done will be tried again.
+                Next::Idle => _ = self.recover(),
                 Next::Closed => break,
             }
-            erasing = self.compact();
+            self.compact();
         }
+        self.finish();
         self.engine.hub().close();
         self.engine.values().close();
     }
 
-    /// Waits for an intent: not at all while there is something to erase, not for ever while
-    /// there is history that will have to go.
-    fn next(&self, erasing: bool) -> Next {
-        if erasing {
-            return match self.intents.try_recv() {
-                Ok(intent) => Next::Intent(intent),
-                Err(TryRecvError::Empty) => Next::Idle,
-                Err(TryRecvError::Disconnected) => Next::Closed,
-            };
+    /// Waits for an intent: not for long while a checkpoint is written, not for ever while there
+    /// is history that will have to go.
+    fn next(&self) -> Next {
+        let patience = if self.checkpoints == Checkpoints::Running {
+            GLANCE
+        } else if self.engine.index().read().has_changes() {
+            self.retention.interval()
+        } else {
+            return self.intents.recv().map_or(Next::Closed, Next::Intent);
+        };
+        match self.intents.recv_timeout(patience) {
+            Ok(intent) => Next::Intent(intent),
+            Err(RecvTimeoutError::Timeout) => Next::Idle,
+            Err(RecvTimeoutError::Disconnected) => Next::Closed,
         }
-        if self.engine.index().read().has_changes() {
-            return match self.intents.recv_timeout(self.retention.interval()) {
-                Ok(intent) => Next::Intent(intent),
-                Err(RecvTimeoutError::Timeout) => Next::Idle,
-                Err(RecvTimeoutError::Disconnected) => Next::Closed,
-            };
-        }
-        self.intents.recv().map_or(Next::Closed, Next::Intent)
     }
 
     /// Handles an intent together with all that arrived while the last ones were handled.
@@ -225,7 +239,9 @@ impl Writer {
         &mut self,
         commits: Vec<(Transaction, oneshot::Sender<Result<Revision, CommitError>>)>,
     ) {
-        if let Err(outage) = self.recover() {
+        if self.in_doubt.is_some()
+            && let Err(outage) = self.recover()
+        {
             for (_, sender) in commits {
                 let _gone = sender.send(Err(outage.commit_error()));
             }
@@ -233,7 +249,7 @@ impl Writer {
         }
         let (plan, answers) = self.plan(commits);
         let written =
-            if plan.revision > self.engine.revision() { self.write(plan) } else { Ok(()) };
+            if plan.revision > self.engine.revision() { self.write(plan.into()) } else { Ok(()) };
         // Conflicts too are told only now: they may speak of what has just been written.
         for (sender, answer) in answers {
             let answer = match &written {
@@ -258,70 +274,147 @@ impl Writer {
         (planner.finish(), answers)
     }
 
-    fn write(&mut self, plan: Plan) -> Result<(), Outage> {
-        let Err(failure) = self.engine.values().append(&plan) else {
+    fn write(&mut self, plan: Arc<Plan>) -> Result<(), Outage> {
+        let Err(failure) = self.append(&plan) else {
             self.engine.publish(&plan);
             return Ok(());
         };
-        let expected = plan.revision;
-        self.fail(&failure, Some(plan));
-        let recovered = self.recover();
-        if self.engine.revision() == expected {
-            // It was written after all.
-            return Ok(());
-        }
-        let in_doubt = failure.in_doubt && recovered.is_err();
-        let cause = Arc::new(failure);
-        Err(if in_doubt { Outage::InDoubt(cause) } else { Outage::NotWritten(cause) })
-    }
-
-    fn fail(&mut self, failure: &Failure, plan: Option<Plan>) {
         tracing::error!(error = %failure, "writing to the storage directory failed");
-        self.broken = Some(Broken { in_doubt: plan.filter(|_| failure.in_doubt) });
-    }
-
-    /// Opens the log again after a failure and compares it with memory.
-    fn recover(&mut self) -> Result<(), Outage> {
-        let Some(broken) = self.broken.take() else { return Ok(()) };
-        match self.reopen(&broken) {
-            Ok(()) => {
-                tracing::info!("the storage directory is open again");
-                Ok(())
-            }
-            Err(cause) => {
-                self.broken = Some(broken);
-                Err(Outage::NotWritten(cause))
-            }
+        if !failure.in_doubt {
+            return Err(Outage::NotWritten(Arc::new(failure)));
         }
+        self.in_doubt = Some(plan);
+        self.recover().map_err(|_| Outage::InDoubt(Arc::new(failure)))
     }
 
-    fn reopen(&self, broken: &Broken) -> Result<(), Arc<dyn std::error::Error + Send + Sync>> {
-        let found = match self.engine.values().reopen() {
-            Ok(found) => found,
-            Err(error) => return Err(Arc::new(error)),
-        };
-        let expected = self.engine.revision();
-        if found == expected {
+    /// Brings a batch to disk.
+    fn append(&mut self, plan: &Arc<Plan>) -> Result<(), Failure> {
+        if Journal::is_beyond(plan) {
+            return self.checkpoint(Some(plan));
+        }
+        if !self.journal.fits(plan) {
+            self.turn()?;
+        }
+        self.journal.append(self.engine.revision(), plan)?;
+        self.engine.values().push(Arc::clone(plan));
+        Ok(())
+    }
+
+    /// Begins a new segment of the journal.
+    fn turn(&mut self) -> Result<(), Failure> {
+        self.settle();
+        if self.checkpoints == Checkpoints::Failed {
+            return self.checkpoint(None);
+        }
+        self.begin_checkpoint();
+        Ok(())
+    }
+
+    /// After a batch of which nobody knows whether it is on disk, sees to it that it is. After
+    /// anything else that failed, tries again.
+    fn recover(&mut self) -> Result<(), Outage> {
+        let in_doubt = self.in_doubt.take();
+        if in_doubt.is_none() && self.checkpoints != Checkpoints::Failed {
             return Ok(());
         }
-        match &broken.in_doubt {
-            Some(plan) if plan.revision == found => {
-                self.engine.publish(plan);
-                Ok(())
+        if let Err(failure) = self.checkpoint(in_doubt.as_ref()) {
+            self.in_doubt = in_doubt;
+            return Err(Outage::NotWritten(Arc::new(failure)));
+        }
+        tracing::info!("the storage directory can be written again");
+        if let Some(plan) = in_doubt {
+            self.engine.publish(&plan);
+        }
+        Ok(())
+    }
+
+    /// What the data file lacks, and `more`, which is not in the journal.
+    fn next_checkpoint(&self, more: Option<&Arc<Plan>>) -> Checkpoint {
+        let mut plans = self.engine.values().waiting();
+        plans.extend(more.cloned());
+        let index = self.engine.index().read();
+        let mut erase = Vec::new();
+        let mut erased = 0;
+        for change in index.expired(ERASED) {
+            erased += 1;
+            erase.extend(change.previous());
+            erase.extend(change.deleted().then_some(change.position()));
+        }
+        let last = plans.last().map_or(index.revision(), |plan| plan.revision);
+        let journal = self.journal.segment() + 1;
+        Checkpoint { plans, erase, erased, floor: index.floor(), last, journal }
+    }
+
+    /// Writes a checkpoint, and waits for it. Nothing of the journal is needed then.
+    fn checkpoint(&mut self, more: Option<&Arc<Plan>>) -> Result<(), Failure> {
+        self.settle();
+        let checkpoint = self.next_checkpoint(more);
+        let result = self.engine.values().write(&checkpoint);
+        if result.is_ok() {
+            self.journal.turn();
+        }
+        self.end_checkpoint(&checkpoint, &result);
+        result
+    }
+
+    /// Begins a checkpoint, and goes on in the other file of the journal.
+    fn begin_checkpoint(&mut self) {
+        self.checkpointer.begin(self.next_checkpoint(None));
+        self.floor_moved = false;
+        self.checkpoints = Checkpoints::Running;
+        self.journal.turn();
+    }
+
+    fn end_checkpoint(&mut self, checkpoint: &Checkpoint, result: &Result<(), Failure>) {
+        match result {
+            Ok(()) => {
+                self.engine.index().write().forget(checkpoint.erased);
+                self.floor_moved &= checkpoint.floor < self.engine.index().read().floor();
+                self.checkpoints = Checkpoints::Settled;
             }
-            _ => Err(Arc::new(Mismatch { found, expected })),
+            Err(error) => {
+                tracing::error!(%error, "a checkpoint of the storage could not be written");
+                self.floor_moved = true;
+                self.checkpoints = Checkpoints::Failed;
+            }
+        }
+    }
+
+    /// Takes note of a checkpoint that has ended.
+    fn glance(&mut self) {
+        if self.checkpoints == Checkpoints::Running
+            && let Some((checkpoint, result)) = self.checkpointer.ended()
+        {
+            self.end_checkpoint(&checkpoint, &result);
+        }
+    }
+
+    /// Waits for the checkpoint that is being written, if any.
+    fn settle(&mut self) {
+        if self.checkpoints != Checkpoints::Running {
+            return;
+        }
+        match self.checkpointer.wait() {
+            Ok((checkpoint, result)) => self.end_checkpoint(&checkpoint, &result),
+            Err(error) => {
+                tracing::error!(%error, "the thread that writes checkpoints is gone");
+                self.checkpoints = Checkpoints::Failed;
+            }
         }
     }
 
     fn compact_to(&mut self, floor: Revision) -> Result<(), Outage> {
         self.recover()?;
         self.floor_moved |= self.engine.index().write().raise_floor(floor);
-        if self.floor_moved { self.erase().map(drop) } else { Ok(()) }
+        if self.floor_moved {
+            self.checkpoint(None).map_err(|failure| Outage::NotWritten(Arc::new(failure)))?;
+        }
+        Ok(())
     }
 
-    /// Raises the floor when it is time, and erases a part of what is below it. Returns whether
-    /// there is more to erase.
-    fn compact(&mut self) -> bool {
+    /// Raises the floor when it is time, and has a part of what is below it erased.
+    fn compact(&mut self) {
+        self.glance();
         let now = Instant::now();
         self.retention.observe(now, self.engine.revision());
         if let Some(floor) = self.retention.floor(now) {
@@ -330,42 +423,22 @@ impl Writer {
                 self.floor_moved |= index.raise_floor(floor);
             }
         }
-        if self.broken.is_some() {
-            return false;
+        // After a failure the next commit, or whoever asks, tries again.
+        if self.in_doubt.is_some() || self.checkpoints != Checkpoints::Settled {
+            return;
         }
-        // After an error, not again before the next wake-up.
-        self.erase().unwrap_or(false)
+        let expired = self.engine.index().read().expired(1).next().is_some();
+        if expired || self.floor_moved {
+            self.begin_checkpoint();
+        }
     }
 
-    fn erase(&mut self) -> Result<bool, Outage> {
-        let (positions, count, floor, last) = self.expired();
-        if count == 0 && !self.floor_moved {
-            return Ok(false);
+    /// Leaves nothing in the journal, if that can be.
+    fn finish(&mut self) {
+        self.settle();
+        if self.in_doubt.is_none() && self.engine.values().is_waiting() {
+            let _in_the_journal = self.checkpoint(None);
         }
-        if !positions.is_empty() || self.floor_moved {
-            if let Err(failure) = self.engine.values().erase(&positions, floor, last) {
-                self.fail(&failure, None);
-                // Erased or not: the state from the floor on is the same.
-                let _later = self.recover();
-                return Err(Outage::NotWritten(Arc::new(failure)));
-            }
-            self.floor_moved = false;
-        }
-        self.engine.index().write().forget(count);
-        Ok(count == ERASED)
-    }
-
-    /// What the file no longer needs, and of how many changes that is all.
-    fn expired(&self) -> (Vec<Position>, usize, Revision, Revision) {
-        let index = self.engine.index().read();
-        let mut count = 0;
-        let mut positions = Vec::new();
-        for change in index.expired(ERASED) {
-            count += 1;
-            positions.extend(change.previous());
-            positions.extend(change.deleted().then_some(change.position()));
-        }
-        (positions, count, index.floor(), index.revision())
     }
 }
 
