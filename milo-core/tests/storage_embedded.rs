@@ -19,6 +19,7 @@ use storage_support::*;
 use tempfile::TempDir;
 
 const FILE: &str = "milo.redb";
+const JOURNAL: [&str; 2] = ["milo.journal-0", "milo.journal-1"];
 
 /// Each store has a directory of its own.
 struct Directories;
@@ -145,7 +146,9 @@ fn a_new_directory_is_private() {
         use std::os::unix::fs::PermissionsExt;
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&directory), 0o700);
-        assert_eq!(mode(&directory.join(FILE)), 0o600);
+        for file in [FILE, JOURNAL[0], JOURNAL[1]] {
+            assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
+        }
     }
 }
 
@@ -177,20 +180,51 @@ fn foreign_files_are_left_alone() {
     }
 }
 
+/// Changes the numbers of a data file; none to remove one.
+fn set_numbers(file: &Path, numbers: &[(&str, Option<u64>)]) {
+    let database = redb::Database::open(file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let meta = redb::TableDefinition::<&str, u64>::new("meta");
+    for (name, number) in numbers {
+        let mut meta = transaction.open_table(meta).unwrap();
+        match number {
+            Some(number) => drop(meta.insert(name, number).unwrap()),
+            None => drop(meta.remove(name).unwrap()),
+        }
+    }
+    transaction.commit().unwrap();
+}
+
+/// Before there was a journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_format_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let a = key("ns", "a");
+    let storage = open(directory.path());
+    let first = commit(&storage, put(&a, "1")).await;
+    drop(storage);
+    for name in JOURNAL {
+        fs::remove_file(directory.path().join(name)).unwrap();
+    }
+    let file = directory.path().join(FILE);
+    set_numbers(&file, &[("format", Some(1)), ("salt", None), ("journal", None)]);
+    let storage = open(directory.path());
+    assert_eq!(storage.get(&a).await.unwrap(), Some(record(&a, first, "1")));
+    let second = commit(&storage, put(&a, "2")).await;
+    assert_eq!(second, first.next());
+    drop(storage);
+    assert_eq!(open(directory.path()).get(&a).await.unwrap(), Some(record(&a, second, "2")));
+}
+
 #[test]
 fn newer_formats_are_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let file = directory.path().join(FILE);
-    let database = redb::Database::open(&file).unwrap();
-    let transaction = database.begin_write().unwrap();
-    let meta = redb::TableDefinition::<&str, u64>::new("meta");
-    transaction.open_table(meta).unwrap().insert("format", 99).unwrap();
-    transaction.commit().unwrap();
-    drop(database);
+    set_numbers(&file, &[("format", Some(99))]);
     let contents = fs::read(&file).unwrap();
     let error = Embedded::open(directory.path()).unwrap_err();
-    assert!(matches!(error, OpenError::NewerFormat { found: 99, supported: 1, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NewerFormat { found: 99, supported: 2, .. }), "{error:?}");
     assert!(fs::read(&file).unwrap() == contents);
 }
 
@@ -232,4 +266,82 @@ async fn damage_is_seen() {
     }
     fs::write(&file, &intact).unwrap();
     assert!(open(directory.path()).list(&KeyRange::all(), all()).await.unwrap() == expected);
+}
+
+/// A copy of a directory that was not closed: all of it is in the journal.
+fn copy_of(directory: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for name in [FILE, JOURNAL[0], JOURNAL[1]] {
+        fs::copy(directory.join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_of_the_journal_is_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(directory.path());
+    let (mut last, mut before) = (storage.revision().await.unwrap(), Vec::new());
+    for number in 0..20 {
+        before = storage.list(&KeyRange::all(), all()).await.unwrap().records;
+        let value = format!("{number} ").repeat(3000);
+        last = commit(&storage, put(&key("ns", &number.to_string()), &value)).await;
+    }
+    let expected = storage.list(&KeyRange::all(), all()).await.unwrap();
+    let (mut refused, mut shorter, mut the_same) = (0, 0, 0);
+    let intact = fs::read(directory.path().join(JOURNAL[0])).unwrap();
+    let used = intact.iter().rposition(|byte| *byte != 0).unwrap();
+    for at in (0..used).step_by(used / 150) {
+        let copy = copy_of(directory.path());
+        let file = copy.path().join(JOURNAL[0]);
+        let mut damaged = intact.clone();
+        damaged[at] ^= 0x55;
+        fs::write(&file, &damaged).unwrap();
+        match Embedded::open(copy.path()) {
+            // Between frames.
+            Ok(storage) if storage.revision().await.unwrap() == last => {
+                the_same += 1;
+                assert!(storage.list(&KeyRange::all(), all()).await.unwrap() == expected);
+            }
+            // In the last one, which looks as if it had never been completely written.
+            Ok(storage) => {
+                shorter += 1;
+                assert!(storage.list(&KeyRange::all(), all()).await.unwrap().records == before);
+            }
+            Err(OpenError::Damaged { .. }) => {
+                refused += 1;
+                assert!(fs::read(&file).unwrap() == damaged, "byte {at}: the file was touched");
+            }
+            Err(error) => panic!("byte {at}: {error:?}"),
+        }
+    }
+    assert!(refused > 100 && shorter < 12, "{refused} {shorter} {the_same}");
+    let copy = copy_of(directory.path());
+    assert!(open(copy.path()).list(&KeyRange::all(), all()).await.unwrap() == expected);
+}
+
+/// One is written to the data file at once, together with all that waits for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_may_be_larger_than_the_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(directory.path());
+    let a = key("ns", "a");
+    let first = commit(&storage, put(&a, "1")).await;
+    let large = "x".repeat(1_400_000);
+    let both = (0..8).fold(put(&a, "2"), |transaction, number| {
+        transaction.put(key("large", &number.to_string()), bytes(&large))
+    });
+    let second = commit(&storage, both).await;
+    let third = commit(&storage, put(&a, "3")).await;
+    for storage in [storage, open(copy_of(directory.path()).path())] {
+        let mut watch = storage.watch(&KeyRange::all(), first).await.unwrap();
+        let mut events = Vec::new();
+        while events.len() < 10 {
+            events.extend(next(&mut watch).await.events);
+        }
+        assert_eq!(events.iter().filter(|event| event.revision() == second).count(), 9);
+        assert_eq!(events.last().unwrap().revision(), third);
+        let old = storage.list(&KeyRange::all(), all().at(second)).await.unwrap().records;
+        assert!(old.contains(&record(&a, second, "2")));
+    }
 }

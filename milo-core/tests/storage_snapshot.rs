@@ -554,7 +554,8 @@ async fn an_open_directory_gives_snapshots_while_it_is_written_to() {
     writer.abort();
     let _aborted = writer.await;
     drop(snapshots);
-    assert_eq!(names_in(&directory), ["lock", "milo.redb"]);
+    let names = ["lock", "milo.journal-0", "milo.journal-1", "milo.redb"];
+    assert_eq!(names_in(&directory), names);
     let in_use = Source::at(&location).await.unwrap_err();
     assert!(matches!(in_use, SourceError::InUse { .. }), "{in_use}");
     drop(storage);

@@ -20,8 +20,8 @@ pub(super) use self::replay::{Found, read};
 use super::log::Failure;
 use crate::storage::{Revision, plan::Plan};
 
-/// How long a segment may become.
-pub(super) const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+/// How long a segment may become. Where power fails all the time, segments have to end often too.
+pub(super) const SEGMENT_BYTES: u64 = if cfg!(test) { 128 * 1024 } else { 8 * 1024 * 1024 };
 /// How long a file is made at first. What is overwritten is synced faster than what is appended,
 /// so a file doubles whenever it is too short, up to the length of a segment.
 const FIRST_BYTES: u64 = 64 * 1024;
