@@ -12,7 +12,7 @@
 //! of the two is printed.
 //!
 //! A bare loop of writes and syncs on the directory's disk runs first: durable commits by a lone
-//! writer cannot be faster than half of that.
+//! writer cannot be faster than that.
 
 use std::{
     error::Error,
