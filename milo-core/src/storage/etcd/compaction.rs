@@ -19,7 +19,7 @@ pub(super) async fn run(feed: &Feed, keep: Duration) {
     loop {
         ticks.tick().await;
         let now = Instant::now();
-        let newest = feed.relay.revision();
+        let Ok(newest) = feed.newest().await else { continue };
         retention.observe(now, newest);
         // Never to the newest revision: see `Etcd::compact`. An idle store has no history to lose.
         let floor = retention.floor(now).filter(|floor| *floor > compacted && *floor < newest);

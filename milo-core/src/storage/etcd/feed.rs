@@ -1,10 +1,18 @@
 //! The one watch of etcd from which all local watches are told what is new.
 //!
-//! It covers everything below the prefix, so it is told of every commit of the storage in order,
-//! whoever made it. When it breaks, all local watches end with an error, and it begins anew: there
+//! It begins when somebody watches for the first time: telling of a commit costs etcd half as much
+//! again as the commit. It covers everything below the prefix, so it is told of every commit of the
+//! storage in order, whoever made it. When it breaks, all local watches end with an error, and it begins anew: there
 //! is no watch that waits for what will not come.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -41,6 +49,9 @@ pub(super) struct Feed {
     pub(super) relay: Relay,
     pub(super) recent: Recent,
     progress: EtcdProgress,
+    /// Somebody watches, or has watched.
+    demanded: AtomicBool,
+    demand: Notify,
     /// Everything up to here has been published; none while the watch is broken.
     reached: watch::Sender<Option<Revision>>,
     /// Somebody waits for [`Feed::reach`].
@@ -62,6 +73,8 @@ impl Feed {
             relay: Relay::new(),
             recent: Recent::default(),
             progress,
+            demanded: AtomicBool::new(false),
+            demand: Notify::new(),
             reached: watch::Sender::new(None),
             awaited: Notify::new(),
             current: Mutex::default(),
@@ -86,17 +99,29 @@ impl Feed {
         told.ok().and_then(Result::ok).and_then(|told| *told).ok_or_else(|| self.lost())
     }
 
-    /// Waits until the watch runs.
-    pub(super) async fn started(&self) {
-        let mut reached = self.reached.subscribe();
-        // INVARIANT: the sender is in `self`.
-        let _running = reached.wait_for(Option::is_some).await;
+    /// As [`Feed::reach`], for those who want nothing to be missed by watches, if there are any.
+    pub(super) async fn tell(&self, revision: Revision) {
+        if self.demanded.load(Ordering::SeqCst) {
+            let _lost = self.reach(revision).await;
+        }
     }
 
-    /// Gives the watch a moment to begin anew, if it has just ended: so that those who watched it
-    /// need not come back twice.
-    pub(super) async fn resumed(&self) {
-        let _still_lost = timeout(RESUME, self.started()).await;
+    /// How far watches have been told; or, if there never were any, how far etcd is.
+    pub(super) async fn newest(&self) -> Result<Revision, ReadError> {
+        if self.demanded.load(Ordering::SeqCst) {
+            return Ok(self.relay.revision());
+        }
+        self.store.revision().await
+    }
+
+    /// Begins the watch if it never was, and waits for it. If it has just ended, gives it a moment
+    /// to begin anew: so that those who watched it need not come back twice.
+    pub(super) async fn start(&self) {
+        let first = !self.demanded.swap(true, Ordering::SeqCst);
+        self.demand.notify_one();
+        let patience = if first { self.store.client.deadline() } else { RESUME };
+        let mut reached = self.reached.subscribe();
+        let _still_lost = timeout(patience, reached.wait_for(Option::is_some)).await;
     }
 
     /// Why nothing is heard of etcd.
@@ -107,8 +132,9 @@ impl Feed {
         }
     }
 
-    /// Watches for ever.
+    /// Watches for ever, once somebody wants it.
     pub(super) async fn run(&self) {
+        self.demand.notified().await;
         let (mut pause, mut link) = (BACKOFF.0, self.store.client.separate(None));
         loop {
             let begun = Instant::now();

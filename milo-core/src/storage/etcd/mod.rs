@@ -33,7 +33,7 @@ mod stream;
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::{task::AbortHandle, time::timeout};
+use tokio::task::AbortHandle;
 
 pub use self::progress::EtcdProgress;
 use self::{
@@ -172,7 +172,7 @@ impl EtcdBuilder {
         self
     }
 
-    /// Connects, and starts to watch.
+    /// Connects. Etcd is watched from the first watch on.
     ///
     /// # Errors
     /// See [`EtcdConnectError`].
@@ -192,11 +192,7 @@ impl EtcdBuilder {
             let compaction = async move { compaction::run(&compacted, keep).await };
             tasks.push(tokio::spawn(compaction).abort_handle());
         }
-        let etcd = Etcd { inner: Arc::new(Inner { feed, tasks }) };
-        match timeout(self.operation_timeout, etcd.inner.feed.started()).await {
-            Ok(()) => Ok(etcd),
-            Err(_) => Err(connect_error(etcd.inner.feed.lost())),
-        }
+        Ok(Etcd { inner: Arc::new(Inner { feed, tasks }) })
     }
 }
 
@@ -307,7 +303,7 @@ impl Storage for Etcd {
 
     async fn watch(&self, range: &KeyRange, after: Revision) -> Result<Watch, WatchError> {
         let feed = &self.inner.feed;
-        feed.resumed().await;
+        feed.start().await;
         feed.relay.watch(&History(Arc::clone(feed)), range, after).await
     }
 
@@ -325,7 +321,7 @@ impl Storage for Etcd {
             floor = Revision::new(newest.get() - 1);
         }
         // What is compacted before it was told can no longer be told.
-        let _lost = self.inner.feed.reach(floor).await;
+        self.inner.feed.tell(floor).await;
         self.store().compact(floor).await
     }
 
