@@ -11,7 +11,7 @@ use std::{
 };
 
 use milo_core::storage::{
-    CommitError, Etcd, Event, Precondition, ReadError, Revision, Storage, WatchError,
+    CommitError, Etcd, Event, Precondition, ReadError, Revision, Storage, Watch, WatchError,
 };
 use tokio::task::JoinHandle;
 
@@ -58,6 +58,7 @@ pub(crate) struct Outcome {
 impl Load {
     pub(crate) async fn start(storage: &Etcd, writers: usize) -> Self {
         let start = storage.revision().await.unwrap();
+        let watched = storage.watch(&namespace("load"), start).await.unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let (committed, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let counts = (Arc::clone(&committed), Arc::clone(&failed));
@@ -67,7 +68,7 @@ impl Load {
         Self {
             start,
             writers: (0..writers).map(write).collect(),
-            watcher: tokio::spawn(watch(storage.clone(), start)),
+            watcher: tokio::spawn(watch(storage.clone(), start, watched)),
             stop,
             committed,
             failed,
@@ -194,14 +195,9 @@ async fn current(storage: &Etcd, writer: usize) -> Option<Revision> {
 }
 
 /// Watches until the last key comes.
-async fn watch(storage: Etcd, start: Revision) -> (Vec<Event>, usize) {
+async fn watch(storage: Etcd, start: Revision, mut watch: Watch) -> (Vec<Event>, usize) {
     let (mut events, mut told, mut resumed) = (Vec::new(), start, 0);
     loop {
-        let mut watch = match storage.watch(&namespace("load"), told).await {
-            Ok(watch) => watch,
-            Err(WatchError::Unavailable(_)) => continue,
-            Err(error) => panic!("{error}"),
-        };
         loop {
             match watch.next().await {
                 Some(Ok(batch)) => {
@@ -219,5 +215,12 @@ async fn watch(storage: Etcd, start: Revision) -> (Vec<Event>, usize) {
             }
         }
         resumed += 1;
+        watch = loop {
+            match storage.watch(&namespace("load"), told).await {
+                Ok(watch) => break watch,
+                Err(WatchError::Unavailable(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        };
     }
 }
