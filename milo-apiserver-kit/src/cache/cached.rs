@@ -106,6 +106,12 @@ impl Cached {
         self.revision
     }
 
+    /// The bytes as they are stored.
+    #[cfg(test)]
+    pub(super) fn stored(&self) -> &Bytes {
+        self.encoded.bytes()
+    }
+
     pub(crate) fn write_to(&self, out: &mut BytesMut) {
         self.write_at(self.revision, out);
     }

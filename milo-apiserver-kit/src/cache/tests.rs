@@ -121,6 +121,42 @@ async fn a_read_asks_again_for_progress() {
     feed.abort();
 }
 
+/// What an engine of this process holds is what is served, whether the cache was told of it by a
+/// list or by an event.
+#[cfg(feature = "embedded")]
+#[tokio::test]
+async fn an_object_is_in_memory_once() {
+    use milo_core::storage::Embedded;
+
+    let directory = tempfile::tempdir().unwrap();
+    let embedded = || Arc::new(Embedded::open(directory.path()).unwrap());
+    let write = async |storage: &dyn Storage, name| {
+        let value = object(name, 1, 900).stored().clone();
+        storage.commit(Transaction::new().put(key("ns", name), value)).await.unwrap()
+    };
+    write(&*embedded(), "restored").await;
+    write(&*embedded(), "restored too").await;
+    let storages: [Arc<dyn Storage>; 2] = [Arc::new(Memory::new()), embedded()];
+    for storage in storages {
+        write(&*storage, "listed").await;
+        let cache = Cache::new(definition(), Arc::clone(&storage)).unwrap();
+        let feed = cache.spawn();
+        cache.filled().await;
+        let last = write(&*storage, "told").await;
+        cache.reach(Freshness::NotOlderThan(last)).await.unwrap();
+        let records = storage.list(&namespace("ns"), ListOptions::default()).await.unwrap().records;
+        assert!(records.len() >= 2);
+        let range = namespace("ns");
+        let listing = cache.list(&range, &Filter::default(), None, None).await.unwrap().unwrap();
+        for (record, cached) in records.into_iter().zip(listing.objects) {
+            let address = |bytes: &Bytes| (bytes.as_ptr() as usize, bytes.len());
+            assert_eq!(address(cached.stored()), address(&record.value), "{}", record.key);
+            assert_eq!(address(cached.key().as_bytes()), address(record.key.as_bytes()));
+        }
+        feed.abort();
+    }
+}
+
 /// Objects of about `size` bytes.
 pub(super) fn object(name: &str, revision: u64, size: usize) -> Arc<Cached> {
     let filler = "x".repeat(size);

@@ -12,7 +12,11 @@ use std::{
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use super::log::{Failure, Log};
+use super::{
+    journal::Found,
+    log::{Failure, Log},
+    row::Row,
+};
 use crate::storage::{
     Cause, ReadError, Revision,
     engine::{Engine, Values},
@@ -23,6 +27,8 @@ use crate::storage::{
 /// One write to the data file.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
+    /// What was found in the journal when the directory was opened.
+    pub(super) found: Arc<Found>,
     /// What was committed since the last one.
     pub(super) plans: Vec<Arc<Plan>>,
     /// Old values that no revision from `floor` on needs.
@@ -40,13 +46,20 @@ pub(super) struct Checkpoint {
 #[derive(Debug)]
 pub(super) struct Stored {
     log: Log,
+    /// What was only in the journal when the directory was opened.
+    found: RwLock<Arc<Found>>,
     /// Commits that are only in the journal, in their order.
     waiting: RwLock<VecDeque<Arc<Plan>>>,
 }
 
 impl Stored {
-    pub(super) fn new(log: Log) -> Self {
-        Self { log, waiting: RwLock::default() }
+    pub(super) fn new(log: Log, found: Found) -> Self {
+        Self { log, found: RwLock::new(Arc::new(found)), waiting: RwLock::default() }
+    }
+
+    /// What the next checkpoint has to bring to the data file before those.
+    pub(super) fn found(&self) -> Arc<Found> {
+        Arc::clone(&self.found.read())
     }
 
     /// Commits that the next checkpoint has to bring to the data file.
@@ -55,7 +68,7 @@ impl Stored {
     }
 
     pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.read().is_empty()
+        !self.waiting.read().is_empty() || !self.found.read().changes.is_empty()
     }
 
     /// Adds a commit that is in the journal.
@@ -66,6 +79,7 @@ impl Stored {
     /// Returns when all of it is on disk, or nothing.
     pub(super) fn write(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
         self.log.write(checkpoint)?;
+        *self.found.write() = Arc::default();
         let mut waiting = self.waiting.write();
         let written = waiting.partition_point(|plan| plan.revision <= checkpoint.last);
         waiting.drain(..written);
@@ -79,6 +93,11 @@ impl Stored {
 
     /// What is found among what waits; the value itself is none where it was removed.
     fn find(&self, position: Position) -> Option<Option<Bytes>> {
+        let found = self.found();
+        let changes = &found.changes;
+        if let Ok(place) = changes.binary_search_by_key(&position, |change| change.0) {
+            return Row::decode(position, &changes.get(place)?.1).map(|row| row.value());
+        }
         let waiting = self.waiting.read();
         let plan = waiting.partition_point(|plan| plan.revision < position.revision);
         let rows = &waiting.get(plan)?.rows;

@@ -14,7 +14,7 @@ use redb::{
 
 use super::{
     checkpoint::Checkpoint,
-    journal::{Found, Salt},
+    journal::Salt,
     restoring::Restoring,
     row::{NewRow, Row},
 };
@@ -180,6 +180,9 @@ impl Log {
 
 fn insert(transaction: &WriteTransaction, checkpoint: &Checkpoint) -> Result<(), redb::Error> {
     let mut log = transaction.open_table(LOG)?;
+    for (position, row) in &checkpoint.found.changes {
+        log.insert(key_of(*position), &**row)?;
+    }
     for row in checkpoint.plans.iter().flat_map(|plan: &Arc<Plan>| &plan.rows) {
         let new = NewRow {
             position: row.position,
@@ -202,16 +205,11 @@ fn insert(transaction: &WriteTransaction, checkpoint: &Checkpoint) -> Result<(),
     Ok(())
 }
 
-/// Takes over what was found in the journal, and begins another one.
-pub(super) fn adopt(database: &Database, found: &Found, salt: Salt) -> Result<(), redb::Error> {
+/// Begins a journal beside a file that knows of none.
+pub(super) fn begin_journal(database: &Database, salt: Salt) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     transaction.set_two_phase_commit(true);
-    let mut log = transaction.open_table(LOG)?;
-    for (position, row) in &found.changes {
-        log.insert(key_of(*position), &**row)?;
-    }
-    drop(log);
     let mut meta = transaction.open_table(META)?;
     for (name, number) in [(META_FORMAT, FORMAT), (META_JOURNAL, 0), (META_SALT, salt.0)] {
         meta.insert(name, number)?;

@@ -126,8 +126,8 @@ impl EmbeddedBuilder {
     }
 
     fn open_on(self, disk: impl Disk) -> Result<Embedded, OpenError> {
-        let Opened { lock, log, journal, index } = open::open(&self.directory, disk)?;
-        let engine = Arc::new(Engine::new(index, Stored::new(log)));
+        let Opened { lock, log, journal, found, index } = open::open(&self.directory, disk)?;
+        let engine = Arc::new(Engine::new(index, Stored::new(log, found)));
         let (sender, receiver) = mpsc::channel();
         let retention = Retention::new(self.retention);
         let thread = Writer::new(receiver, Arc::clone(&engine), journal, retention)

@@ -106,6 +106,8 @@ pub(super) struct Opened {
     pub(super) lock: File,
     pub(super) log: Log,
     pub(super) journal: Journal,
+    /// What is in the journal but not in the log. The journal is full until it is.
+    pub(super) found: Found,
     pub(super) index: Index,
 }
 
@@ -153,10 +155,10 @@ pub(super) fn open(directory: &Path, disk: impl Disk) -> Result<Opened, OpenErro
     if is_missing(&file).map_err(unusable)? {
         create(directory, &disk)?;
     }
-    let State { index, database, journal: (salt, segment) } = read(&file, &disk)?;
+    let State { index, database, found, journal: (salt, segment) } = read(&file, &disk)?;
     let journal = open_journal(directory, &disk, salt, segment).map_err(unusable)?;
     let log = Log::new(database, Box::new(move || disk.open(&file)));
-    Ok(Opened { lock, log, journal, index })
+    Ok(Opened { lock, log, journal, found, index })
 }
 
 /// Opens the journal's files, made if they are not there.
@@ -262,6 +264,7 @@ fn sync_directory(_: &Path) -> io::Result<()> {
 struct State {
     index: Index,
     database: Database,
+    found: Found,
     /// Where to go on in the journal.
     journal: (Salt, u64),
 }
@@ -289,14 +292,16 @@ fn read(file: &Path, disk: &impl Disk) -> Result<State, OpenError> {
     }
     let journal = match journal {
         Some(journal) if found.changes.is_empty() => journal,
-        _ => {
+        // Both segments may be in use.
+        Some((salt, segment)) => (salt, segment + 1),
+        None => {
             let salt = Salt::random();
-            let adopted = log::adopt(&database, &found, salt);
-            adopted.map_err(|error| refusal(file, error))?;
+            let begun = log::begin_journal(&database, salt);
+            begun.map_err(|error| refusal(file, error))?;
             (salt, 0)
         }
     };
-    Ok(State { index, database, journal })
+    Ok(State { index, database, found, journal })
 }
 
 /// What a directory has, as far as can be said without touching it.

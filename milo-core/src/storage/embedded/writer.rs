@@ -68,6 +68,8 @@ enum Checkpoints {
     Running,
     /// It could not be written. It needs the segment before this one.
     Failed,
+    /// It has to be written before the journal: it needs whatever is in both files.
+    Due,
 }
 
 /// Why a batch failed.
@@ -151,11 +153,13 @@ impl Writer {
         mut retention: Retention,
     ) -> std::io::Result<Self> {
         retention.observe(Instant::now(), engine.revision());
+        let checkpoints =
+            if engine.values().is_waiting() { Checkpoints::Due } else { Checkpoints::Settled };
         Ok(Self {
             intents,
             journal,
             checkpointer: Checkpointer::start(Arc::clone(&engine))?,
-            checkpoints: Checkpoints::Settled,
+            checkpoints,
             engine,
             retention,
             in_doubt: None,
@@ -166,6 +170,8 @@ impl Writer {
 
     /// Works until nobody can send intents any more.
     pub(super) fn run(mut self) {
+        // If that cannot be, the first commit will be told why.
+        let _tried_again = self.recover();
         loop {
             match self.next() {
                 Next::Intent(first) => self.work(first),
@@ -289,6 +295,9 @@ impl Writer {
 
     /// Brings a batch to disk.
     fn append(&mut self, plan: &Arc<Plan>) -> Result<(), Failure> {
+        if self.checkpoints == Checkpoints::Due {
+            self.checkpoint(None)?;
+        }
         if Journal::is_beyond(plan) {
             return self.checkpoint(Some(plan));
         }
@@ -314,14 +323,15 @@ impl Writer {
     /// anything else that failed, tries again.
     fn recover(&mut self) -> Result<(), Outage> {
         let in_doubt = self.in_doubt.take();
-        if in_doubt.is_none() && self.checkpoints != Checkpoints::Failed {
+        let behind = matches!(self.checkpoints, Checkpoints::Failed | Checkpoints::Due);
+        if in_doubt.is_none() && !behind {
             return Ok(());
         }
         if let Err(failure) = self.checkpoint(in_doubt.as_ref()) {
             self.in_doubt = in_doubt;
             return Err(Outage::NotWritten(Arc::new(failure)));
         }
-        tracing::info!("the storage directory can be written again");
+        tracing::debug!("the data file has what was in the journal");
         if let Some(plan) = in_doubt {
             self.engine.publish(&plan);
         }
@@ -342,7 +352,8 @@ impl Writer {
         }
         let last = plans.last().map_or(index.revision(), |plan| plan.revision);
         let journal = self.journal.segment() + 1;
-        Checkpoint { plans, erase, erased, floor: index.floor(), last, journal }
+        let found = self.engine.values().found();
+        Checkpoint { found, plans, erase, erased, floor: index.floor(), last, journal }
     }
 
     /// Writes a checkpoint, and waits for it. Nothing of the journal is needed then.
@@ -375,7 +386,9 @@ impl Writer {
             Err(error) => {
                 tracing::error!(%error, "a checkpoint of the storage could not be written");
                 self.floor_moved = true;
-                self.checkpoints = Checkpoints::Failed;
+                if self.checkpoints != Checkpoints::Due {
+                    self.checkpoints = Checkpoints::Failed;
+                }
             }
         }
     }
