@@ -199,7 +199,7 @@ fn dangling_references_grant_nothing() {
     let snapshot = Snapshot::of(world);
     let binding = snapshot.world().get(&binding_key("b", "organization-acme")).unwrap();
     assert_eq!(
-        snapshot.can_grant(&Principal::new("ada"), binding).unwrap_err().to_string(),
+        snapshot.can_grant(&Principal::new("ada"), &binding).unwrap_err().to_string(),
         "PolicyBinding organization-acme/b: spec.roleRef names no role that can be granted here: \
          name one of the same namespace or of the platform"
     );

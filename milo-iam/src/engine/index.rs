@@ -1,0 +1,616 @@
+//! The indexes of a world: ids, and where to look for what.
+//!
+//! Facts are known by their numbers, and names are read from the facts: nothing is written twice.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    Text,
+    persistent::{Table, hash_of},
+    world::{
+        BodyRef, FactRef, HomeRef, Key, KeyRef, KindRef, PROTECTED_RESOURCE, ROLE, SubjectRef,
+        TargetRef, World,
+    },
+};
+
+use super::{
+    node_ids::{NodeIds, is_bookkeeping},
+    rows::{Edit, Granted, Rows},
+    slab::Interner,
+    subject_ids::SubjectIds,
+    tenant::{ORGANIZATION_ID, PROJECT_ID, TENANT_KINDS, Tenant, USER_ID},
+};
+
+/// The system groups have the first ids of subjects, in this order.
+pub(super) const SYSTEM_GROUPS: [&str; 3] =
+    ["system:authenticated", "system:authenticated-users", "system:unauthenticated"];
+
+/// The platform's home has the first id of homes.
+pub(super) const PLATFORM: u32 = 0;
+
+/// An object that bindings name, and their node. An object may have several.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    fact: u32,
+    node: u32,
+}
+
+/// By what one signs in with, the row of the subjects that one is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    /// The number of the user or of a service account.
+    fact: u32,
+    /// The row.
+    pub(super) row: u32,
+}
+
+/// Nodes by kind.
+type Kinds = Arc<[(u32, u32)]>;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Index {
+    pub(super) nodes: NodeIds,
+    pub(super) subjects: SubjectIds,
+    pub(super) roles: Interner<Key>,
+    tenants: Table<Arc<Tenant>>,
+    projects: Table<Arc<Tenant>>,
+    /// By home, the nodes of its bindings for whole kinds.
+    kinds_of: Table<(u32, Kinds)>,
+    /// The same of the platform.
+    pub(super) platform_kinds: Kinds,
+    /// What bindings name, by key.
+    named: Table<Named>,
+    /// Whatever bindings may name, by what they would name.
+    by_target: Table<u32>,
+    users: Table<u32>,
+    groups: Table<u32>,
+    /// Service accounts by UID.
+    accounts: Table<u32>,
+    /// Memberships by user.
+    of_user: Table<u32>,
+    /// Memberships by group.
+    in_group: Table<u32>,
+    identities: Table<Identity>,
+    pub(super) members: Rows<()>,
+    pub(super) by_node: Rows<Granted>,
+    pub(super) by_subject: Rows<Granted>,
+}
+
+/// What changes have made stale.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) by_node: Vec<Edit<Granted>>,
+    pub(super) by_subject: Vec<Edit<Granted>>,
+    pub(super) members: Vec<Edit<()>>,
+    pub(super) identities: HashSet<Text>,
+    /// Whether all identities are looked at anyway.
+    pub(super) everybody: bool,
+    pub(super) catalogue: bool,
+    pub(super) roles: bool,
+}
+
+/// How many facts of which sort there are, to make tables for them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Expected {
+    pub(super) users: usize,
+    pub(super) accounts: usize,
+    pub(super) groups: usize,
+    pub(super) memberships: usize,
+    pub(super) bindings: usize,
+    pub(super) all: usize,
+}
+
+fn group_hash(namespace: &str, name: &str) -> u64 {
+    hash_of(&(namespace, name))
+}
+
+impl Index {
+    pub(super) fn for_entries(expected: Expected) -> Self {
+        let Expected { users, accounts, groups, memberships, bindings, all } = expected;
+        let mut subjects = SubjectIds::for_entries(users + accounts + groups);
+        for name in SYSTEM_GROUPS {
+            subjects.id(&World::new(), SubjectRef::System(name));
+        }
+        let mut nodes = NodeIds::for_entries(bindings / 2);
+        for kind in TENANT_KINDS {
+            nodes.kinds.id(kind().into());
+        }
+        nodes.homes.id(HomeRef::Platform);
+        Self {
+            nodes,
+            subjects,
+            roles: Interner::default(),
+            tenants: Table::for_entries(0),
+            projects: Table::for_entries(0),
+            kinds_of: Table::for_entries(0),
+            platform_kinds: Arc::default(),
+            named: Table::for_entries(bindings / 2),
+            by_target: Table::for_entries(all.saturating_sub(memberships + bindings)),
+            users: Table::for_entries(users),
+            groups: Table::for_entries(groups),
+            accounts: Table::for_entries(accounts),
+            of_user: Table::for_entries(memberships),
+            in_group: Table::for_entries(memberships),
+            identities: Table::for_entries(users + accounts),
+            members: Rows::default(),
+            by_node: Rows::default(),
+            by_subject: Rows::default(),
+        }
+    }
+
+    /// How many ids have been given, some of them to what is gone.
+    pub(super) fn given(&self) -> usize {
+        self.nodes.len() + self.subjects.len() + self.roles.len()
+    }
+
+    /// Takes up a fact that is in the world.
+    pub(super) fn add(&mut self, world: &World, number: u32, pending: &mut Pending) {
+        let Some(fact) = world.at(number) else { return };
+        if !is_bookkeeping(fact.key.kind) {
+            let rehash = |number: &u32| world.at(*number).map_or(0, |f| hash_of(&f.as_target()));
+            self.by_target.add(hash_of(&fact.as_target()), number, rehash);
+        }
+        let nodes: Vec<u32> = self.nodes.about(world, fact.as_target()).collect();
+        for node in nodes {
+            self.nodes.appear(node, number);
+            self.name(world, &fact, number, node);
+        }
+        self.refer(world, &fact, number, pending);
+    }
+
+    /// Lets go of a fact that is still in the world.
+    pub(super) fn remove(&mut self, world: &World, number: u32, pending: &mut Pending) {
+        let Some(fact) = world.at(number) else { return };
+        let target = fact.as_target();
+        self.by_target.remove(hash_of(&target), |found| *found == number);
+        let nodes: Vec<u32> = self.nodes.about(world, target).collect();
+        let hash = self.key_hash(fact.key);
+        for node in nodes {
+            self.named.remove(hash, |found| found.fact == number && found.node == node);
+            if self.nodes.fact(node) == Some(number) {
+                self.nodes.vanish(node, target);
+            }
+        }
+        self.release(world, &fact, number, pending);
+        if let Some(tenant) = Tenant::of(number, &fact) {
+            self.tenants.remove(tenant.hash(), |found| found.fact == number);
+            self.projects.remove(hash_of(&*tenant.uid), |found| found.fact == number);
+        }
+    }
+
+    /// Keeps the look-ups for what a fact says.
+    fn refer(&mut self, world: &World, fact: &FactRef<'_>, number: u32, pending: &mut Pending) {
+        let KeyRef { kind, namespace, name, project } = fact.key;
+        if let Some(subject) = fact.as_subject() {
+            self.subjects.appear(world, subject, number);
+        }
+        match fact.body() {
+            BodyRef::User => {
+                self.users.add(hash_of(name), number, |n| rehash_by(world, *n, |f| f.key.name));
+                pending.note_identity(name);
+            }
+            BodyRef::ServiceAccount => {
+                let rehash = |n: &u32| rehash_by(world, *n, |f| f.uid);
+                self.accounts.add(hash_of(fact.uid), number, rehash);
+                pending.note_identity(fact.uid);
+            }
+            BodyRef::Group => {
+                if project.is_none() {
+                    let rehash = |n: &u32| {
+                        world.at(*n).map_or(0, |f| group_hash(f.key.namespace, f.key.name))
+                    };
+                    self.groups.add(group_hash(namespace, name), number, rehash);
+                }
+                self.stale_members(world, namespace, name, pending);
+            }
+            BodyRef::Membership { group_namespace, group, user } => {
+                let rehash = |n: &u32| match world.at(*n).map(|f| f.body()) {
+                    Some(BodyRef::Membership { group_namespace, group, .. }) => {
+                        group_hash(group_namespace, group)
+                    }
+                    _ => 0,
+                };
+                self.in_group.add(group_hash(group_namespace, group), number, rehash);
+                let rehash = |n: &u32| match world.at(*n).map(|f| f.body()) {
+                    Some(BodyRef::Membership { user, .. }) => hash_of(user),
+                    _ => 0,
+                };
+                self.of_user.add(hash_of(user), number, rehash);
+                pending.note_identity(user);
+            }
+            BodyRef::Binding { .. } => self.bind(world, fact, number, true, pending),
+            BodyRef::Organization | BodyRef::Project { .. } => self.put_tenant(world, number),
+            _ => pending.note_catalogue(kind),
+        }
+    }
+
+    /// Lets go of the look-ups for what a fact says.
+    fn release(&mut self, world: &World, fact: &FactRef<'_>, number: u32, pending: &mut Pending) {
+        let KeyRef { kind, namespace, name, .. } = fact.key;
+        let is_it = |found: &u32| *found == number;
+        if let Some(subject) = fact.as_subject() {
+            self.subjects.vanish(world, subject);
+        }
+        match fact.body() {
+            BodyRef::User => {
+                self.drop_identity(world, name, pending);
+                self.users.remove(hash_of(name), is_it);
+                pending.note_identity(name);
+            }
+            BodyRef::ServiceAccount => {
+                self.drop_identity(world, fact.uid, pending);
+                self.accounts.remove(hash_of(fact.uid), is_it);
+                pending.note_identity(fact.uid);
+            }
+            BodyRef::Group => {
+                self.groups.remove(group_hash(namespace, name), is_it);
+                self.stale_members(world, namespace, name, pending);
+            }
+            BodyRef::Membership { group_namespace, group, user } => {
+                self.in_group.remove(group_hash(group_namespace, group), is_it);
+                self.of_user.remove(hash_of(user), is_it);
+                pending.note_identity(user);
+            }
+            BodyRef::Binding { .. } => self.bind(world, fact, number, false, pending),
+            _ => pending.note_catalogue(kind),
+        }
+    }
+
+    fn stale_members(&self, world: &World, namespace: &str, name: &str, pending: &mut Pending) {
+        for membership in self.memberships_in(world, namespace, name) {
+            if let Some(BodyRef::Membership { user, .. }) = world.at(membership).map(|f| f.body()) {
+                pending.note_identity(user);
+            }
+        }
+    }
+
+    /// Notes the grants of a binding, as coming or going.
+    fn bind(
+        &mut self,
+        world: &World,
+        fact: &FactRef<'_>,
+        number: u32,
+        add: bool,
+        pending: &mut Pending,
+    ) {
+        let BodyRef::Binding { role, subjects, target } = fact.body() else { return };
+        // A role that may not be named is granted nowhere.
+        let Some(role) = fact.key.named_role(role) else { return };
+        let node = self.node(world, fact.key.home(), target);
+        let detail = Granted { role: self.roles.id(role), binding: number };
+        for subject in subjects {
+            let subject = self.subjects.id(world, subject);
+            pending.by_node.push(Edit { row: node, other: subject, detail, add });
+            pending.by_subject.push(Edit { row: subject, other: node, detail, add });
+        }
+    }
+
+    /// The id of a node, which is made known to where it will be looked for.
+    fn node(&mut self, world: &World, home: HomeRef<'_>, target: TargetRef<'_>) -> u32 {
+        let home_id = self.nodes.homes.id(home);
+        if let Some(node) = self.nodes.find(world, home_id, target) {
+            return node;
+        }
+        let facts = self.facts_meant(world, target);
+        let node = self.nodes.push(world, home_id, target, facts.first().copied());
+        if let TargetRef::Kind(kind) = target {
+            let kind = self.nodes.kinds.id(kind);
+            self.put_kind(world, home, home_id, (kind, node));
+        }
+        for number in facts {
+            if let Some(fact) = world.at(number) {
+                self.name(world, &fact, number, node);
+                self.put_tenant(world, number);
+            }
+        }
+        node
+    }
+
+    /// The facts that a binding to a target means: one, unless a UID is there twice by mistake.
+    pub(super) fn facts_meant(&self, world: &World, target: TargetRef<'_>) -> Vec<u32> {
+        let TargetRef::Object { kind, namespace, name, .. } = target else { return Vec::new() };
+        let is_it = |number: &u32| world.at(*number).is_some_and(|fact| fact.as_target() == target);
+        if !is_bookkeeping(kind) {
+            let found = self.by_target.having(hash_of(&target)).copied();
+            return found.filter(is_it).collect();
+        }
+        let projects = self.tenants.iter().filter(|tenant| tenant.is_project());
+        let planes = std::iter::once(None).chain(projects.map(|project| Some(&*project.uid)));
+        let numbers =
+            planes.filter_map(|project| world.number(KeyRef { kind, project, namespace, name }));
+        numbers.filter(is_it).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Makes an object known to checks, when they look for it.
+    fn name(&mut self, world: &World, fact: &FactRef<'_>, number: u32, node: u32) {
+        let hash = {
+            self.nodes.kinds.id(fact.key.kind);
+            self.key_hash(fact.key)
+        };
+        let kinds = &self.nodes.kinds;
+        let rehash = |named: &Named| {
+            world
+                .at(named.fact)
+                .map_or(0, |fact| key_hash(kinds.find(fact.key.kind).unwrap_or(u32::MAX), fact.key))
+        };
+        self.named.add(hash, Named { fact: number, node }, rehash);
+    }
+
+    /// The hash by which [`nodes_of`](Self::nodes_of) finds an object.
+    pub(super) fn key_hash(&self, key: KeyRef<'_>) -> u64 {
+        key_hash(self.nodes.kinds.find(key.kind).unwrap_or(u32::MAX), key)
+    }
+
+    fn put_kind(&mut self, world: &World, home: HomeRef<'_>, id: u32, node: (u32, u32)) {
+        let known = self.kinds_in(id);
+        let mut kinds: Vec<(u32, u32)> = known.iter().copied().chain([node]).collect();
+        kinds.sort_unstable();
+        let kinds: Kinds = kinds.into();
+        let hash = hash_of(&id);
+        self.kinds_of.put(hash, (id, kinds.clone()), |(of, _)| *of == id, |(of, _)| hash_of(of));
+        let tenants: Vec<u32> = match home {
+            HomeRef::Platform => {
+                self.platform_kinds = kinds;
+                Vec::new()
+            }
+            HomeRef::Organization(name) => {
+                let hash = Tenant::hash_of(false, "", name);
+                self.tenants.having(hash).map(|tenant| tenant.fact).collect()
+            }
+            HomeRef::Project(uid) => {
+                self.projects.having(hash_of(uid)).map(|tenant| tenant.fact).collect()
+            }
+        };
+        tenants.into_iter().for_each(|tenant| self.put_tenant(world, tenant));
+    }
+
+    fn kinds_in(&self, home: u32) -> Kinds {
+        let found = self.kinds_of.find(hash_of(&home), |(of, _)| *of == home);
+        found.map(|(_, kinds)| kinds.clone()).unwrap_or_default()
+    }
+
+    /// Makes an organization or a project known, with the bindings on it.
+    fn put_tenant(&mut self, world: &World, number: u32) {
+        let Some(fact) = world.at(number) else { return };
+        let Some(mut tenant) = Tenant::of(number, &fact) else { return };
+        let wanted = if tenant.is_project() { PROJECT_ID } else { ORGANIZATION_ID };
+        if fact.key.project.is_some() || self.nodes.kinds.find(fact.key.kind) != Some(wanted) {
+            return;
+        }
+        let nodes = self.nodes_of(number, self.key_hash(fact.key));
+        tenant.nodes = nodes.filter_map(|node| Some((self.nodes.home(node)?, node))).collect();
+        let home = self.nodes.homes.id(tenant.own_home());
+        (tenant.home, tenant.kinds) = (Some(home), self.kinds_in(home));
+        let tenant = Arc::new(tenant);
+        let is_it = |found: &Arc<Tenant>| found.fact == number;
+        if tenant.is_project() {
+            let hash = hash_of(&*tenant.uid);
+            self.projects.put(hash, tenant.clone(), is_it, |found| hash_of(&*found.uid));
+        }
+        self.tenants.put(tenant.hash(), tenant.clone(), is_it, |found| found.hash());
+    }
+
+    /// The nodes about the object that a fact says exists.
+    pub(super) fn nodes_of(&self, number: u32, hash: u64) -> impl Iterator<Item = u32> + Clone {
+        let found = self.named.having(hash).filter(move |named| named.fact == number);
+        found.map(|named| named.node)
+    }
+
+    /// The number of an object that bindings name, by its key, whose kind has an id.
+    pub(super) fn named(&self, world: &World, kind: u32, key: KeyRef<'_>) -> Option<(u32, u64)> {
+        let hash = key_hash(kind, key);
+        let is_it = |named: &Named| world.at(named.fact).is_some_and(|fact| fact.key == key);
+        self.named.find(hash, is_it).map(|named| (named.fact, hash))
+    }
+
+    /// An organization or a project by its key.
+    pub(super) fn tenant(&self, is_project: bool, namespace: &str, name: &str) -> Option<&Tenant> {
+        let hash = Tenant::hash_of(is_project, namespace, name);
+        let is_it = |found: &Arc<Tenant>| {
+            found.is_project() == is_project
+                && *found.namespace == *namespace
+                && *found.name == *name
+        };
+        self.tenants.find(hash, is_it).map(|tenant| &**tenant)
+    }
+
+    /// The project with a UID.
+    pub(super) fn project(&self, uid: &str) -> Option<&Tenant> {
+        self.projects.find(hash_of(uid), |found| *found.uid == *uid).map(|tenant| &**tenant)
+    }
+
+    /// The number of the user with a name.
+    pub(super) fn user(&self, world: &World, namespace: &str, name: &str) -> Option<u32> {
+        let is_it = |number: &u32| {
+            world.at(*number).is_some_and(|fact| {
+                fact.key.name == name
+                    && fact.key.namespace == namespace
+                    && fact.key.project.is_none()
+                    && self.nodes.kinds.find(fact.key.kind) == Some(USER_ID)
+            })
+        };
+        self.users.find(hash_of(name), is_it).copied()
+    }
+
+    /// The numbers of the service accounts with a UID.
+    pub(super) fn accounts(&self, world: &World, uid: &str) -> Vec<u32> {
+        let is_it = |number: &u32| world.at(*number).is_some_and(|fact| fact.uid == uid);
+        self.accounts.having(hash_of(uid)).copied().filter(is_it).collect()
+    }
+
+    /// The number of the group of the platform with a name.
+    fn group(&self, world: &World, namespace: &str, name: &str) -> Option<u32> {
+        let is_it = |number: &u32| {
+            world
+                .at(*number)
+                .is_some_and(|fact| fact.key.name == name && fact.key.namespace == namespace)
+        };
+        self.groups.find(group_hash(namespace, name), is_it).copied()
+    }
+
+    /// The numbers of the memberships in a group, whether they count or not.
+    pub(super) fn memberships_in<'a>(
+        &'a self,
+        world: &'a World,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> impl Iterator<Item = u32> + 'a {
+        let is_it = move |number: &u32| {
+            matches!(
+                world.at(*number).map(|fact| fact.body()),
+                Some(BodyRef::Membership { group_namespace, group, .. })
+                    if group_namespace == namespace && group == name
+            )
+        };
+        self.in_group.having(group_hash(namespace, name)).copied().filter(is_it)
+    }
+
+    /// The numbers of the memberships of a user, whether they count or not.
+    pub(super) fn memberships_of<'a>(
+        &'a self,
+        world: &'a World,
+        user: &'a str,
+    ) -> impl Iterator<Item = u32> + 'a {
+        let is_it = move |number: &u32| {
+            matches!(
+                world.at(*number).map(|fact| fact.body()),
+                Some(BodyRef::Membership { user: found, .. }) if found == user
+            )
+        };
+        self.of_user.having(hash_of(user)).copied().filter(is_it)
+    }
+
+    /// Whoever signs in with a UID.
+    pub(super) fn identity(&self, world: &World, uid: &str) -> Option<Identity> {
+        let is_it = |found: &Identity| signs_in_with(world, found.fact) == Some(uid);
+        self.identities.find(hash_of(uid), is_it).copied()
+    }
+
+    /// Notes what a UID that signs in is now.
+    pub(super) fn put_identity(&mut self, world: &World, uid: &str, edits: &mut Vec<Edit<()>>) {
+        let user = self.user(world, "", uid);
+        let accounts = self.accounts(world, uid);
+        let mut subjects: Vec<u32> = Vec::new();
+        let fact = match (user, accounts.first()) {
+            _ if uid.is_empty() => None,
+            // An identity that two share is nobody's.
+            (Some(_), Some(_)) | (None, None) => None,
+            (Some(user), None) => {
+                let own = world.at(user).and_then(|fact| fact.as_subject());
+                subjects.extend(own.map(|own| self.subjects.id(world, own)));
+                subjects.extend(self.groups_of(world, uid));
+                Some(user)
+            }
+            (None, Some(first)) => {
+                for account in &accounts {
+                    let subject = world.at(*account).and_then(|fact| fact.as_subject());
+                    subjects.extend(subject.map(|own| self.subjects.id(world, own)));
+                }
+                Some(*first)
+            }
+        };
+        let row = subjects.first().copied();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let known = self.identity(world, uid).map(|known| known.row);
+        if let Some(row) = known.filter(|known| Some(*known) != row) {
+            self.put_members(row, &[], edits);
+        }
+        let is_it = |found: &Identity| signs_in_with(world, found.fact) == Some(uid);
+        let Some((fact, row)) = fact.zip(row) else {
+            return self.identities.remove(hash_of(uid), is_it);
+        };
+        self.put_members(row, &subjects, edits);
+        let rehash = |found: &Identity| signs_in_with(world, found.fact).map_or(0, hash_of);
+        self.identities.put(hash_of(uid), Identity { fact, row }, is_it, rehash);
+    }
+
+    /// Forgets what a UID that signs in was, while the facts of that are still there.
+    fn drop_identity(&mut self, world: &World, uid: &str, pending: &mut Pending) {
+        if let Some(known) = self.identity(world, uid) {
+            self.put_members(known.row, &[], &mut pending.members);
+            let is_it = |found: &Identity| signs_in_with(world, found.fact) == Some(uid);
+            self.identities.remove(hash_of(uid), is_it);
+        }
+    }
+
+    fn put_members(&self, row: u32, subjects: &[u32], edits: &mut Vec<Edit<()>>) {
+        let edit = |add: bool| move |other: &u32| Edit { row, other: *other, detail: (), add };
+        edits.extend(self.members.row(row).others().iter().map(edit(false)));
+        edits.extend(subjects.iter().map(edit(true)));
+    }
+
+    /// The groups that a user is in, through memberships that may put anybody there.
+    fn groups_of(&self, world: &World, user: &str) -> Vec<u32> {
+        let group = |membership: u32| {
+            let membership = world.at(membership)?;
+            let BodyRef::Membership { group_namespace, group, .. } = membership.body() else {
+                return None;
+            };
+            let group = world.at(self.group(world, group_namespace, group)?)?;
+            let home = membership.key.home();
+            let may = membership.key.project.is_none()
+                && (home == HomeRef::Platform || home == group.key.home());
+            self.subjects.find(world, group.as_subject().filter(|_| may)?)
+        };
+        self.memberships_of(world, user).filter_map(group).collect()
+    }
+
+    /// How many bytes the grants take.
+    pub(super) fn memory_of_grants(&self) -> usize {
+        self.by_node.memory() + self.by_subject.memory()
+    }
+
+    /// How many bytes it takes to find things by name.
+    pub(super) fn memory_of_names(&self) -> usize {
+        let tables = [
+            &self.by_target,
+            &self.users,
+            &self.groups,
+            &self.accounts,
+            &self.of_user,
+            &self.in_group,
+        ];
+        let tenants = self.tenants.memory() + self.projects.memory() + self.kinds_of.memory();
+        tables.into_iter().map(Table::memory).sum::<usize>()
+            + tenants
+            + self.tenants.iter().count() * (size_of::<Tenant>() + 128)
+            + self.nodes.memory()
+            + self.subjects.memory()
+            + self.roles.memory()
+            + self.named.memory()
+            + self.identities.memory()
+            + self.members.memory()
+    }
+}
+
+impl Pending {
+    fn note_identity(&mut self, uid: &str) {
+        if !self.everybody {
+            self.identities.insert(uid.into());
+        }
+    }
+
+    fn note_catalogue(&mut self, kind: KindRef<'_>) {
+        self.roles |= kind == (&*ROLE).into();
+        self.catalogue |= kind == (&*PROTECTED_RESOURCE).into();
+    }
+}
+
+fn key_hash(kind: u32, key: KeyRef<'_>) -> u64 {
+    hash_of(&(kind, key.project, key.namespace, key.name))
+}
+
+fn rehash_by<'a>(world: &'a World, number: u32, name: impl Fn(&FactRef<'a>) -> &'a str) -> u64 {
+    world.at(number).map_or(0, |fact| hash_of(name(&fact)))
+}
+
+/// What a user or a service account signs in with.
+fn signs_in_with(world: &World, number: u32) -> Option<&str> {
+    let fact = world.at(number)?;
+    Some(match fact.body() {
+        BodyRef::User => fact.key.name,
+        _ => fact.uid,
+    })
+}
