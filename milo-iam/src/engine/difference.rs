@@ -199,8 +199,8 @@ fn collect_affected(fact: &Fact, subjects: &mut BTreeSet<Subject>) -> bool {
 /// Notes who is granted something on an object.
 fn collect_granted_on(fact: &Fact, state: &Snapshot, subjects: &mut BTreeSet<Subject>) {
     let Some(number) = state.world.number(fact.key().into()) else { return };
-    let hash = state.index.key_hash(fact.key().into());
-    for node in state.index.nodes_of(number, hash) {
+    let key = state.index.fingerprint(fact.key().into());
+    for node in state.index.nodes_of(number, key) {
         let granted = state.index.by_node.row(node).others().iter();
         let granted = granted.filter_map(|id| state.index.subjects.get(&state.world, *id));
         subjects.extend(granted.map(|subject| subject.to_owned()));

@@ -226,7 +226,7 @@ impl Snapshot {
         } else if *of == *ORGANIZATION && above.project.is_none() {
             above.organization = above.organization.or(Some(&NEW_ORGANIZATION));
         } else if *of == *USER && *home == Home::Platform {
-            above.user = Some(Object::ANY);
+            above.user = Some(Object::any());
         } else {
             return None;
         }

@@ -6,10 +6,10 @@ use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     Text,
-    persistent::{Table, hash_of},
+    persistent::{Fingerprint, Table, hash_of},
     world::{
-        BodyRef, FactRef, HomeRef, Key, KeyRef, KindRef, PROTECTED_RESOURCE, ROLE, SubjectRef,
-        TargetRef, World,
+        BodyRef, FactRef, GROUP, HomeRef, Key, KeyRef, KindRef, MEMBERSHIP, PROTECTED_RESOURCE, ROLE,
+        SERVICE_ACCOUNT, SubjectRef, TargetRef, USER, World,
     },
 };
 
@@ -31,17 +31,16 @@ pub(super) const PLATFORM: u32 = 0;
 /// An object that bindings name, and their node. An object may have several.
 #[derive(Clone, Copy, Debug)]
 struct Named {
+    key: Fingerprint,
     fact: u32,
     node: u32,
 }
 
 /// By what one signs in with, the row of the subjects that one is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
-    /// The number of the user or of a service account.
-    fact: u32,
-    /// The row.
-    pub(super) row: u32,
+struct Identity {
+    uid: Fingerprint,
+    row: u32,
 }
 
 /// Nodes by kind.
@@ -64,7 +63,8 @@ pub(super) struct Index {
     /// Whatever bindings may name, by what they would name.
     by_target: Table<u32>,
     users: Table<u32>,
-    groups: Table<u32>,
+    /// Groups of the platform, with their ids as subjects.
+    groups: Table<(u32, u32)>,
     /// Service accounts by UID.
     accounts: Table<u32>,
     /// Memberships by user.
@@ -82,7 +82,6 @@ pub(super) struct Index {
 pub(super) struct Pending {
     pub(super) by_node: Vec<Edit<Granted>>,
     pub(super) by_subject: Vec<Edit<Granted>>,
-    pub(super) members: Vec<Edit<()>>,
     pub(super) identities: HashSet<Text>,
     /// Whether all identities are looked at anyway.
     pub(super) everybody: bool,
@@ -154,7 +153,7 @@ impl Index {
         let nodes: Vec<u32> = self.nodes.about(world, fact.as_target()).collect();
         for node in nodes {
             self.nodes.appear(node, number);
-            self.name(world, &fact, number, node);
+            self.name(&fact, number, node);
         }
         self.refer(world, &fact, number, pending);
     }
@@ -165,9 +164,9 @@ impl Index {
         let target = fact.as_target();
         self.by_target.remove(hash_of(&target), |found| *found == number);
         let nodes: Vec<u32> = self.nodes.about(world, target).collect();
-        let hash = self.key_hash(fact.key);
+        let key = self.fingerprint(fact.key);
         for node in nodes {
-            self.named.remove(hash, |found| found.fact == number && found.node == node);
+            self.named.remove(key.hash(), |found| found.fact == number && found.node == node);
             if self.nodes.fact(node) == Some(number) {
                 self.nodes.vanish(node, target);
             }
@@ -182,9 +181,7 @@ impl Index {
     /// Keeps the look-ups for what a fact says.
     fn refer(&mut self, world: &World, fact: &FactRef<'_>, number: u32, pending: &mut Pending) {
         let KeyRef { kind, namespace, name, project } = fact.key;
-        if let Some(subject) = fact.as_subject() {
-            self.subjects.appear(world, subject, number);
-        }
+        let own = fact.as_subject().map(|subject| self.subjects.appear(world, subject, number));
         match fact.body() {
             BodyRef::User => {
                 self.users.add(hash_of(name), number, |n| rehash_by(world, *n, |f| f.key.name));
@@ -196,11 +193,11 @@ impl Index {
                 pending.note_identity(fact.uid);
             }
             BodyRef::Group => {
-                if project.is_none() {
-                    let rehash = |n: &u32| {
+                if let (None, Some(own)) = (project, own) {
+                    let rehash = |(n, _): &(u32, u32)| {
                         world.at(*n).map_or(0, |f| group_hash(f.key.namespace, f.key.name))
                     };
-                    self.groups.add(group_hash(namespace, name), number, rehash);
+                    self.groups.add(group_hash(namespace, name), (number, own), rehash);
                 }
                 self.stale_members(world, namespace, name, pending);
             }
@@ -234,17 +231,15 @@ impl Index {
         }
         match fact.body() {
             BodyRef::User => {
-                self.drop_identity(world, name, pending);
                 self.users.remove(hash_of(name), is_it);
                 pending.note_identity(name);
             }
             BodyRef::ServiceAccount => {
-                self.drop_identity(world, fact.uid, pending);
                 self.accounts.remove(hash_of(fact.uid), is_it);
                 pending.note_identity(fact.uid);
             }
             BodyRef::Group => {
-                self.groups.remove(group_hash(namespace, name), is_it);
+                self.groups.remove(group_hash(namespace, name), |(found, _)| *found == number);
                 self.stale_members(world, namespace, name, pending);
             }
             BodyRef::Membership { group_namespace, group, user } => {
@@ -300,8 +295,10 @@ impl Index {
         }
         for number in facts {
             if let Some(fact) = world.at(number) {
-                self.name(world, &fact, number, node);
-                self.put_tenant(world, number);
+                self.name(&fact, number, node);
+                if self.nodes.kinds.find(fact.key.kind).is_some_and(|kind| kind < USER_ID) {
+                    self.put_tenant(world, number);
+                }
             }
         }
         node
@@ -323,23 +320,16 @@ impl Index {
     }
 
     /// Makes an object known to checks, when they look for it.
-    fn name(&mut self, world: &World, fact: &FactRef<'_>, number: u32, node: u32) {
-        let hash = {
-            self.nodes.kinds.id(fact.key.kind);
-            self.key_hash(fact.key)
-        };
-        let kinds = &self.nodes.kinds;
-        let rehash = |named: &Named| {
-            world
-                .at(named.fact)
-                .map_or(0, |fact| key_hash(kinds.find(fact.key.kind).unwrap_or(u32::MAX), fact.key))
-        };
-        self.named.add(hash, Named { fact: number, node }, rehash);
+    fn name(&mut self, fact: &FactRef<'_>, number: u32, node: u32) {
+        self.nodes.kinds.id(fact.key.kind);
+        let key = self.fingerprint(fact.key);
+        let named = Named { key, fact: number, node };
+        self.named.add(key.hash(), named, |named| named.key.hash());
     }
 
-    /// The hash by which [`nodes_of`](Self::nodes_of) finds an object.
-    pub(super) fn key_hash(&self, key: KeyRef<'_>) -> u64 {
-        key_hash(self.nodes.kinds.find(key.kind).unwrap_or(u32::MAX), key)
+    /// By which [`nodes_of`](Self::nodes_of) finds an object.
+    pub(super) fn fingerprint(&self, key: KeyRef<'_>) -> Fingerprint {
+        fingerprint(self.nodes.kinds.find(key.kind).unwrap_or(u32::MAX), key)
     }
 
     fn put_kind(&mut self, world: &World, home: HomeRef<'_>, id: u32, node: (u32, u32)) {
@@ -378,7 +368,7 @@ impl Index {
         if fact.key.project.is_some() || self.nodes.kinds.find(fact.key.kind) != Some(wanted) {
             return;
         }
-        let nodes = self.nodes_of(number, self.key_hash(fact.key));
+        let nodes = self.nodes_of(number, self.fingerprint(fact.key));
         tenant.nodes = nodes.filter_map(|node| Some((self.nodes.home(node)?, node))).collect();
         let home = self.nodes.homes.id(tenant.own_home());
         (tenant.home, tenant.kinds) = (Some(home), self.kinds_in(home));
@@ -392,16 +382,16 @@ impl Index {
     }
 
     /// The nodes about the object that a fact says exists.
-    pub(super) fn nodes_of(&self, number: u32, hash: u64) -> impl Iterator<Item = u32> + Clone {
-        let found = self.named.having(hash).filter(move |named| named.fact == number);
+    pub(super) fn nodes_of(&self, number: u32, key: Fingerprint) -> impl Iterator<Item = u32> {
+        let found = self.named.having(key.hash()).filter(move |named| named.fact == number);
         found.map(|named| named.node)
     }
 
     /// The number of an object that bindings name, by its key, whose kind has an id.
-    pub(super) fn named(&self, world: &World, kind: u32, key: KeyRef<'_>) -> Option<(u32, u64)> {
-        let hash = key_hash(kind, key);
-        let is_it = |named: &Named| world.at(named.fact).is_some_and(|fact| fact.key == key);
-        self.named.find(hash, is_it).map(|named| (named.fact, hash))
+    pub(super) fn named(&self, kind: u32, key: KeyRef<'_>) -> Option<(u32, Fingerprint)> {
+        let key = fingerprint(kind, key);
+        let found = self.named.find(key.hash(), |named| named.key == key);
+        found.map(|named| (named.fact, key))
     }
 
     /// An organization or a project by its key.
@@ -439,14 +429,25 @@ impl Index {
         self.accounts.having(hash_of(uid)).copied().filter(is_it).collect()
     }
 
-    /// The number of the group of the platform with a name.
+    /// The group of the platform with a name, as a subject.
     fn group(&self, world: &World, namespace: &str, name: &str) -> Option<u32> {
-        let is_it = |number: &u32| {
-            world
-                .at(*number)
-                .is_some_and(|fact| fact.key.name == name && fact.key.namespace == namespace)
+        let is_it = |(number, _): &(u32, u32)| {
+            world.at(*number).is_some_and(|fact| {
+                fact.key.name == name && fact.key.namespace == namespace
+            })
         };
-        self.groups.find(group_hash(namespace, name), is_it).copied()
+        self.groups.find(group_hash(namespace, name), is_it).map(|(_, subject)| *subject)
+    }
+
+    /// The group, as a subject, that a membership puts its user into, if it may put anybody there.
+    fn group_of(&self, world: &World, membership: &FactRef<'_>) -> Option<u32> {
+        let BodyRef::Membership { group_namespace, group, .. } = membership.body() else {
+            return None;
+        };
+        let home = membership.key.home();
+        let own = KeyRef { namespace: group_namespace, ..KeyRef::new(&GROUP, group) }.home();
+        let may = membership.key.project.is_none() && (home == HomeRef::Platform || home == own);
+        if may { self.group(world, group_namespace, group) } else { None }
     }
 
     /// The numbers of the memberships in a group, whether they count or not.
@@ -481,10 +482,10 @@ impl Index {
         self.of_user.having(hash_of(user)).copied().filter(is_it)
     }
 
-    /// Whoever signs in with a UID.
-    pub(super) fn identity(&self, world: &World, uid: &str) -> Option<Identity> {
-        let is_it = |found: &Identity| signs_in_with(world, found.fact) == Some(uid);
-        self.identities.find(hash_of(uid), is_it).copied()
+    /// The row of the subjects that whoever signs in with a UID is.
+    pub(super) fn identity(&self, uid: &str) -> Option<u32> {
+        let uid = Fingerprint::of(uid);
+        self.identities.find(uid.hash(), |found| found.uid == uid).map(|found| found.row)
     }
 
     /// Notes what a UID that signs in is now.
@@ -492,47 +493,35 @@ impl Index {
         let user = self.user(world, "", uid);
         let accounts = self.accounts(world, uid);
         let mut subjects: Vec<u32> = Vec::new();
-        let fact = match (user, accounts.first()) {
-            _ if uid.is_empty() => None,
+        match (user, accounts.first()) {
+            _ if uid.is_empty() => {}
             // An identity that two share is nobody's.
-            (Some(_), Some(_)) | (None, None) => None,
+            (Some(_), Some(_)) | (None, None) => {}
             (Some(user), None) => {
                 let own = world.at(user).and_then(|fact| fact.as_subject());
                 subjects.extend(own.map(|own| self.subjects.id(world, own)));
                 subjects.extend(self.groups_of(world, uid));
-                Some(user)
             }
-            (None, Some(first)) => {
+            (None, Some(_)) => {
                 for account in &accounts {
                     let subject = world.at(*account).and_then(|fact| fact.as_subject());
                     subjects.extend(subject.map(|own| self.subjects.id(world, own)));
                 }
-                Some(*first)
             }
-        };
+        }
         let row = subjects.first().copied();
         subjects.sort_unstable();
         subjects.dedup();
-        let known = self.identity(world, uid).map(|known| known.row);
+        let known = self.identity(uid);
         if let Some(row) = known.filter(|known| Some(*known) != row) {
             self.put_members(row, &[], edits);
         }
-        let is_it = |found: &Identity| signs_in_with(world, found.fact) == Some(uid);
-        let Some((fact, row)) = fact.zip(row) else {
-            return self.identities.remove(hash_of(uid), is_it);
-        };
+        let uid = Fingerprint::of(uid);
+        let is_it = |found: &Identity| found.uid == uid;
+        let Some(row) = row else { return self.identities.remove(uid.hash(), is_it) };
         self.put_members(row, &subjects, edits);
-        let rehash = |found: &Identity| signs_in_with(world, found.fact).map_or(0, hash_of);
-        self.identities.put(hash_of(uid), Identity { fact, row }, is_it, rehash);
-    }
-
-    /// Forgets what a UID that signs in was, while the facts of that are still there.
-    fn drop_identity(&mut self, world: &World, uid: &str, pending: &mut Pending) {
-        if let Some(known) = self.identity(world, uid) {
-            self.put_members(known.row, &[], &mut pending.members);
-            let is_it = |found: &Identity| signs_in_with(world, found.fact) == Some(uid);
-            self.identities.remove(hash_of(uid), is_it);
-        }
+        let rehash = |found: &Identity| found.uid.hash();
+        self.identities.put(uid.hash(), Identity { uid, row }, is_it, rehash);
     }
 
     fn put_members(&self, row: u32, subjects: &[u32], edits: &mut Vec<Edit<()>>) {
@@ -541,20 +530,45 @@ impl Index {
         edits.extend(subjects.iter().map(edit(true)));
     }
 
-    /// The groups that a user is in, through memberships that may put anybody there.
+    /// The groups that a user is in.
     fn groups_of(&self, world: &World, user: &str) -> Vec<u32> {
-        let group = |membership: u32| {
-            let membership = world.at(membership)?;
-            let BodyRef::Membership { group_namespace, group, .. } = membership.body() else {
-                return None;
-            };
-            let group = world.at(self.group(world, group_namespace, group)?)?;
-            let home = membership.key.home();
-            let may = membership.key.project.is_none()
-                && (home == HomeRef::Platform || home == group.key.home());
-            self.subjects.find(world, group.as_subject().filter(|_| may)?)
-        };
-        self.memberships_of(world, user).filter_map(group).collect()
+        let memberships = self.memberships_of(world, user);
+        let facts = memberships.filter_map(|number| world.at(number));
+        facts.filter_map(|membership| self.group_of(world, &membership)).collect()
+    }
+
+    /// Notes what all UIDs that sign in are: as [`put_identity`](Self::put_identity), when nothing is
+    /// known of any.
+    pub(super) fn put_identities(&mut self, world: &World, edits: &mut Vec<Edit<()>>) {
+        let own = |edit_of: u32| Edit { row: edit_of, other: edit_of, detail: (), add: true };
+        let rehash = |found: &Identity| found.uid.hash();
+        for user in world.numbers_of_kind(&USER, None).filter_map(|number| world.at(number)) {
+            let is_single = user.key == KeyRef::new(&USER, user.key.name)
+                && !user.key.name.is_empty()
+                && self.accounts(world, user.key.name).is_empty();
+            let id = user.as_subject().and_then(|own| self.subjects.find(world, own));
+            if let Some(row) = id.filter(|_| is_single) {
+                let uid = Fingerprint::of(user.key.name);
+                self.identities.add(uid.hash(), Identity { uid, row }, rehash);
+                edits.push(own(row));
+            }
+        }
+        for number in world.numbers_of_kind(&MEMBERSHIP, None) {
+            let Some(membership) = world.at(number) else { continue };
+            let BodyRef::Membership { user, .. } = membership.body() else { continue };
+            let group = self.group_of(world, &membership);
+            if let (Some(row), Some(other)) = (self.identity(user), group) {
+                edits.push(Edit { row, other, detail: (), add: true });
+            }
+        }
+        for account in world.numbers_of_kind(&SERVICE_ACCOUNT, None) {
+            // Service accounts that share a UID are one identity.
+            if let Some(account) = world.at(account)
+                && self.identity(account.uid).is_none()
+            {
+                self.put_identity(world, account.uid, edits);
+            }
+        }
     }
 
     /// How many bytes the grants take.
@@ -567,7 +581,6 @@ impl Index {
         let tables = [
             &self.by_target,
             &self.users,
-            &self.groups,
             &self.accounts,
             &self.of_user,
             &self.in_group,
@@ -579,6 +592,7 @@ impl Index {
             + self.nodes.memory()
             + self.subjects.memory()
             + self.roles.memory()
+            + self.groups.memory()
             + self.named.memory()
             + self.identities.memory()
             + self.members.memory()
@@ -598,19 +612,10 @@ impl Pending {
     }
 }
 
-fn key_hash(kind: u32, key: KeyRef<'_>) -> u64 {
-    hash_of(&(kind, key.project, key.namespace, key.name))
+fn fingerprint(kind: u32, key: KeyRef<'_>) -> Fingerprint {
+    Fingerprint::of(&(kind, key.project, key.namespace, key.name))
 }
 
 fn rehash_by<'a>(world: &'a World, number: u32, name: impl Fn(&FactRef<'a>) -> &'a str) -> u64 {
     world.at(number).map_or(0, |fact| hash_of(name(&fact)))
-}
-
-/// What a user or a service account signs in with.
-fn signs_in_with(world: &World, number: u32) -> Option<&str> {
-    let fact = world.at(number)?;
-    Some(match fact.body() {
-        BodyRef::User => fact.key.name,
-        _ => fact.uid,
-    })
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     Question, TenantRef, Within,
+    persistent::Fingerprint,
     world::{KeyRef, KindRef, NAMESPACE, ORGANIZATION_NAMESPACE_PREFIX, USER},
 };
 
@@ -39,16 +40,18 @@ impl Nodes {
     }
 }
 
-/// An object that exists: its number, and the hash of its key.
+/// An object that exists: its number, and by what its nodes are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Object {
     pub(super) fact: u32,
-    hash: u64,
+    key: Fingerprint,
 }
 
 impl Object {
     /// One that does not exist, to stand for any.
-    pub(super) const ANY: Self = Self { fact: NO_FACT, hash: 0 };
+    pub(super) fn any() -> Self {
+        Self { fact: NO_FACT, key: Fingerprint::of("") }
+    }
 }
 
 /// What is above a place.
@@ -147,19 +150,19 @@ impl Snapshot {
 
     /// An object that bindings name, of a kind with an id.
     fn object(&self, kind: u32, key: KeyRef<'_>) -> Option<Object> {
-        self.index.named(&self.world, kind, key).map(|(fact, hash)| Object { fact, hash })
+        self.index.named(kind, key).map(|(fact, key)| Object { fact, key })
     }
 
     /// An object that exists, by the number of its fact.
     pub(super) fn object_of(&self, fact: u32) -> Option<Object> {
-        let hash = self.index.key_hash(self.world.at(fact)?.key);
-        Some(Object { fact, hash })
+        let key = self.index.fingerprint(self.world.at(fact)?.key);
+        Some(Object { fact, key })
     }
 
     fn user(&self, namespace: &str, name: &str) -> Option<Object> {
         let fact = self.index.user(&self.world, namespace, name)?;
         let key = KeyRef { namespace, ..KeyRef::new(&USER, name) };
-        Some(Object { fact, hash: self.index.key_hash(key) })
+        Some(Object { fact, key: self.index.fingerprint(key) })
     }
 
     /// The organization or the project that is meant.
@@ -212,7 +215,7 @@ impl Snapshot {
     }
 
     fn add_object(&self, object: Object, homes: &[Option<u32>], nodes: &mut Nodes) {
-        for node in self.index.nodes_of(object.fact, object.hash) {
+        for node in self.index.nodes_of(object.fact, object.key) {
             if reaches(homes, self.index.nodes.home(node)) {
                 nodes.push(node);
             }

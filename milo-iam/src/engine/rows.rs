@@ -177,28 +177,49 @@ impl<'a, D: Detail> Row<'a, D> {
         mut holds: impl FnMut(D) -> bool,
     ) -> Option<(u32, D)> {
         /// Up to here, to look at each entry costs less than to search.
-        const SHORT: usize = 128;
-        /// So many entries are compared at once.
-        const BLOCK: usize = 16;
-        let mut holds_at = |at: usize| {
+        const SHORT: usize = 96;
+        let holds_at = |at: usize| {
             let entry = (*self.others.get(at)?, *self.details.get(at)?);
             holds(entry.1).then_some(entry)
         };
         if self.others.len() <= SHORT {
-            for (block, others) in self.others.chunks(BLOCK).enumerate() {
-                if has_any(others, wanted) {
-                    let is_wanted = |at: &usize| wanted.contains(&others[*at]);
-                    let mut found = (0..others.len()).filter(is_wanted);
-                    let found = found.find_map(|at| holds_at(block * BLOCK + at));
-                    if found.is_some() {
-                        return found;
-                    }
-                }
-            }
-            return None;
+            self.scan(wanted, holds_at)
+        } else {
+            self.search(wanted, holds_at)
         }
-        wanted.iter().find_map(|wanted| {
-            let start = self.others.partition_point(|other| other < wanted);
+    }
+
+    /// Looks at all entries.
+    fn scan<R>(self, wanted: &[u32], mut holds_at: impl FnMut(usize) -> Option<R>) -> Option<R> {
+        /// So many entries are compared at once.
+        const BLOCK: usize = 8;
+        let (blocks, rest) = self.others.as_chunks::<BLOCK>();
+        let mut look = |start: usize, others: &[u32]| {
+            let mut found = (0..others.len()).filter(|at| wanted.contains(&others[*at]));
+            found.find_map(|at| holds_at(start + at))
+        };
+        for (number, block) in blocks.iter().enumerate() {
+            // Without a branch, so that the block is compared at once.
+            let has = |found: bool, other: &u32| {
+                found | block.iter().fold(false, |found, one| found | (one == other))
+            };
+            if wanted.iter().fold(false, has)
+                && let Some(found) = look(number * BLOCK, block)
+            {
+                return Some(found);
+            }
+        }
+        look(blocks.len() * BLOCK, rest)
+    }
+
+    /// Looks where entries must be. Ids are spread evenly in most rows, which tells about where.
+    fn search<R>(self, wanted: &[u32], mut holds_at: impl FnMut(usize) -> Option<R>) -> Option<R> {
+        let (first, last) = (*self.others.first()?, *self.others.last()?);
+        let spread = u64::from(last - first).max(1);
+        wanted.iter().filter(|wanted| (first..=last).contains(wanted)).find_map(|wanted| {
+            let guess = u64::from(wanted - first) * (self.others.len() as u64 - 1) / spread;
+            // INVARIANT: less than the length.
+            let start = first_not_below(self.others, *wanted, guess as usize);
             let rest = self.others.get(start..).unwrap_or_default();
             let count = rest.iter().take_while(|other| *other == wanted).count();
             (start..start + count).find_map(&mut holds_at)
@@ -206,12 +227,18 @@ impl<'a, D: Detail> Row<'a, D> {
     }
 }
 
-/// Whether two short lists have something in common. Without a branch, so that several are compared
-/// at once.
-fn has_any(some: &[u32], others: &[u32]) -> bool {
-    others.iter().fold(false, |found, other| {
-        found | some.iter().fold(false, |found, one| found | (one == other))
-    })
+/// The first place in a sorted list that is not below a number, about where it is guessed to be.
+fn first_not_below(list: &[u32], wanted: u32, guess: usize) -> usize {
+    let is_below = |at: usize| list.get(at).is_some_and(|other| *other < wanted);
+    let (mut low, mut high, mut step) = (guess, guess, 8);
+    while low > 0 && !is_below(low) {
+        (high, low, step) = (low, low.saturating_sub(step), 4 * step);
+    }
+    step = 8;
+    while is_below(high) {
+        (low, high, step) = (high, (high + step).min(list.len()), 4 * step);
+    }
+    low + list.get(low..high).unwrap_or_default().partition_point(|other| *other < wanted)
 }
 
 #[cfg(test)]
@@ -254,6 +281,11 @@ mod tests {
                         .flat_map(|((_, other, detail), count)| vec![(*other, *detail); *count])
                         .collect();
                     prop_assert_eq!(&found, &wanted);
+                    let all: Vec<u32> = wanted.iter().map(|(other, _)| *other).collect();
+                    for at in 0..402 {
+                        let first = first_not_below(&all, at, at as usize % all.len().max(1));
+                        prop_assert_eq!(first, all.partition_point(|other| *other < at));
+                    }
                     for detail in 0..4 {
                         let about = rows.row(row).find_about(&[3, 7, 30, 300], |d| d == detail);
                         let mut wanted = wanted.iter().filter(|(other, d)| {

@@ -136,8 +136,8 @@ impl Snapshot {
     }
 
     fn subjects(&self, principal: &Principal) -> Subjects<'_> {
-        let found = self.index.identity(&self.world, &principal.uid);
-        let own = found.map(|found| self.index.members.row(found.row).others());
+        let found = self.index.identity(&principal.uid);
+        let own = found.map(|row| self.index.members.row(row).others());
         let own = own.unwrap_or_default();
         let (groups, system) = match (principal.authenticated, principal.unauthenticated) {
             (false, false) => ([0; 3], 0),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::world::{BINDING, BodyRef, Change, KindName, KindRef, SERVICE_ACCOUNT, USER, World};
+use crate::world::{BINDING, BodyRef, Change, KindRef, World};
 
 use super::{
     catalogue::{Catalogue, Roles},
@@ -101,18 +101,12 @@ impl Writer {
     fn settle(&mut self) {
         let Self { snapshot: Snapshot { world, index, catalogue, roles, .. }, pending } = self;
         let pending = std::mem::take(pending);
-        index.members.apply(pending.members);
         let mut edits = Vec::new();
+        if pending.everybody {
+            index.put_identities(world, &mut edits);
+        }
         for uid in &pending.identities {
             index.put_identity(world, uid, &mut edits);
-        }
-        if pending.everybody {
-            for uid in everybody(world) {
-                // Service accounts that share a UID are one identity.
-                if index.identity(world, uid).is_none() {
-                    index.put_identity(world, uid, &mut edits);
-                }
-            }
         }
         index.members.apply(edits);
         if pending.catalogue {
@@ -124,16 +118,6 @@ impl Writer {
         index.by_node.apply(pending.by_node);
         index.by_subject.apply(pending.by_subject);
     }
-}
-
-/// What users and service accounts sign in with. A UID that several have comes several times.
-fn everybody(world: &World) -> impl Iterator<Item = &str> {
-    let of_kind = |kind: &'static KindName| {
-        world.numbers_of_kind(kind, None).filter_map(|number| world.at(number))
-    };
-    let users = of_kind(&USER).filter(|fact| matches!(fact.body(), BodyRef::User));
-    let accounts = of_kind(&SERVICE_ACCOUNT);
-    users.map(|user| user.key.name).chain(accounts.map(|account| account.uid))
 }
 
 fn expected(world: &World) -> Expected {

@@ -2,9 +2,11 @@
 //! copies the part that changes.
 
 mod array;
+mod fingerprint;
 mod order;
 mod table;
 
 pub(crate) use array::Array;
+pub(crate) use fingerprint::Fingerprint;
 pub(crate) use order::Order;
 pub(crate) use table::{Table, hash_of};

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Fact,
+    Fact, KindName,
     view::{BodyRef, FactRef, KeyRef, KindRef, Rest, RoleRef, SubjectRef, SubjectsRef, TargetRef},
 };
 
@@ -17,43 +17,46 @@ const WORTH_SHARING: usize = 3;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packed {
     text: Box<str>,
-    /// Where shared names end; they are at the beginning of the text.
-    shared: Box<[u32]>,
-    /// Where facts end.
-    ends: Box<[u32]>,
+    /// Where the shared names end, which are at the beginning of the text, and then where facts end.
+    ends: Box<[u16]>,
+    /// How many shared names there are.
+    shared: usize,
+    kinds: Box<[KindName]>,
     /// Roles and registrations, by position: there are few.
     whole: Box<[(u32, Arc<Fact>)]>,
 }
 
 impl Packed {
-    /// Of facts by position; positions may be left free.
-    pub(super) fn of(facts: &[Option<FactRef<'_>>], whole: &[(u32, Arc<Fact>)]) -> Self {
+    /// Of facts by position; positions may be left free. None when they do not fit.
+    pub(super) fn of(facts: &[Option<FactRef<'_>>], whole: &[(u32, Arc<Fact>)]) -> Option<Self> {
         let mut names = Names::default();
         facts.iter().flatten().for_each(|fact| write_fact(fact, &mut names));
-        let mut writer = Writer::sharing(&names);
-        let shared = std::mem::take(&mut writer.ends);
+        let mut writer = Writer::sharing(&names)?;
+        let shared = writer.ends.len();
         for fact in facts {
             if let Some(fact) = fact {
                 write_fact(fact, &mut writer);
             }
-            writer.end();
+            writer.end()?;
         }
-        Self {
+        Some(Self {
             text: writer.text.into(),
-            shared: shared.into(),
             ends: writer.ends.into(),
+            shared,
+            kinds: names.kinds.into_iter().map(KindRef::to_owned).collect(),
             whole: whole.into(),
-        }
+        })
     }
 
     /// The fact at a position.
+    #[inline]
     pub(super) fn get(&self, position: usize) -> Option<FactRef<'_>> {
-        let first = self.shared.last().copied().unwrap_or_default();
-        let start = if position == 0 { first } else { *self.ends.get(position - 1)? };
-        if *self.ends.get(position)? == start {
+        let at = self.shared + position;
+        let start = if at == 0 { 0 } else { *self.ends.get(at - 1)? };
+        if *self.ends.get(at)? == start {
             return self.whole(position).map(|fact| FactRef::from(&**fact));
         }
-        Some(Reader { packed: self, at: start as usize }.fact())
+        Some(Reader { packed: self, at: usize::from(start) }.fact())
     }
 
     /// The fact at a position, if it is there as it came.
@@ -61,20 +64,24 @@ impl Packed {
         self.whole.iter().find(|(at, _)| *at as usize == position).map(|(_, fact)| fact)
     }
 
+    #[inline]
     fn name(&self, index: usize) -> &str {
-        let end = |index: usize| self.shared.get(index).map_or(0, |end| *end as usize);
+        let end = |index: usize| self.ends.get(index).map_or(0, |end| usize::from(*end));
         let start = if index == 0 { 0 } else { end(index - 1) };
         self.text.get(start..end(index)).unwrap_or_default()
     }
 
     /// How many bytes it holds.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.text.len() + 4 * (self.shared.len() + self.ends.len())
+        let kinds = size_of_val(&*self.kinds) + 64 * self.kinds.len();
+        size_of::<Self>() + self.text.len() + size_of_val(&*self.ends) + kinds
     }
 }
 
 /// What takes the parts of facts, in order.
 trait Sink<'a> {
+    /// The index of a kind.
+    fn kind(&mut self, kind: KindRef<'a>) -> usize;
     fn number(&mut self, number: usize);
     fn name(&mut self, name: &'a str);
 }
@@ -84,9 +91,17 @@ trait Sink<'a> {
 struct Names<'a> {
     counts: HashMap<&'a str, usize, foldhash::fast::RandomState>,
     in_order: Vec<&'a str>,
+    kinds: Vec<KindRef<'a>>,
 }
 
 impl<'a> Sink<'a> for Names<'a> {
+    fn kind(&mut self, kind: KindRef<'a>) -> usize {
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+        0
+    }
+
     fn number(&mut self, _: usize) {}
 
     fn name(&mut self, name: &'a str) {
@@ -103,27 +118,38 @@ impl<'a> Sink<'a> for Names<'a> {
 struct Writer<'a> {
     text: String,
     shared: HashMap<&'a str, usize, foldhash::fast::RandomState>,
-    ends: Vec<u32>,
+    kinds: Vec<KindRef<'a>>,
+    ends: Vec<u16>,
 }
 
 impl<'a> Writer<'a> {
-    fn sharing(names: &Names<'a>) -> Self {
-        let mut writer = Self { text: String::new(), shared: HashMap::default(), ends: Vec::new() };
+    fn sharing(names: &Names<'a>) -> Option<Self> {
+        let mut writer = Self {
+            text: String::new(),
+            shared: HashMap::default(),
+            kinds: names.kinds.clone(),
+            ends: Vec::new(),
+        };
         for (index, name) in names.in_order.iter().enumerate() {
             writer.text.push_str(name);
-            writer.end();
+            writer.end()?;
             writer.shared.insert(name, index);
         }
-        writer
+        Some(writer)
     }
 
-    fn end(&mut self) {
-        // INVARIANT: the facts of one chunk are objects that a server took, a megabyte each at most.
-        self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+    fn end(&mut self) -> Option<()> {
+        self.ends.push(u16::try_from(self.text.len()).ok()?);
+        Some(())
     }
 }
 
 impl<'a> Sink<'a> for Writer<'a> {
+    fn kind(&mut self, kind: KindRef<'a>) -> usize {
+        // INVARIANT: the names of the same facts were looked at before.
+        self.kinds.iter().position(|known| *known == kind).unwrap_or_default()
+    }
+
     fn number(&mut self, mut number: usize) {
         while number >= 64 {
             self.text.push(char::from((number % 64) as u8 | 64));
@@ -152,8 +178,8 @@ const BINDING: usize = 7;
 
 fn write_fact<'a>(fact: &FactRef<'a>, sink: &mut impl Sink<'a>) {
     let KeyRef { kind, project, namespace, name } = fact.key;
-    write_kind(kind, sink);
-    sink.number(usize::from(project.is_some()));
+    let kind = sink.kind(kind);
+    sink.number(2 * kind + usize::from(project.is_some()));
     project.into_iter().chain([namespace, name, fact.uid]).for_each(|name| sink.name(name));
     match fact.body() {
         // What is whole is not written.
@@ -180,20 +206,15 @@ fn write_fact<'a>(fact: &FactRef<'a>, sink: &mut impl Sink<'a>) {
     }
 }
 
-fn write_kind<'a>(kind: KindRef<'a>, sink: &mut impl Sink<'a>) {
-    sink.name(kind.service);
-    sink.name(kind.kind);
-}
-
 fn write_target<'a>(target: TargetRef<'a>, sink: &mut impl Sink<'a>) {
     match target {
         TargetRef::Kind(kind) => {
-            sink.number(0);
-            write_kind(kind, sink);
+            let kind = sink.kind(kind);
+            sink.number(2 * kind);
         }
         TargetRef::Object { kind, namespace, name, uid } => {
-            sink.number(1);
-            write_kind(kind, sink);
+            let kind = sink.kind(kind);
+            sink.number(2 * kind + 1);
             [namespace, name, uid].into_iter().for_each(|name| sink.name(name));
         }
     }
@@ -228,7 +249,17 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     fn number(&mut self) -> usize {
+        let byte = self.packed.text.as_bytes().get(self.at).copied().unwrap_or_default();
+        if byte & 64 == 0 {
+            self.at += 1;
+            return usize::from(byte);
+        }
+        self.long_number()
+    }
+
+    fn long_number(&mut self) -> usize {
         let (mut number, mut shift) = (0, 0);
         loop {
             let byte = self.packed.text.as_bytes().get(self.at).copied().unwrap_or_default();
@@ -241,6 +272,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn name(&mut self) -> &'a str {
         let number = self.number();
         if number % 2 == 0 {
@@ -251,13 +283,17 @@ impl<'a> Reader<'a> {
         self.packed.text.get(start..self.at).unwrap_or_default()
     }
 
-    fn kind(&mut self) -> KindRef<'a> {
-        KindRef { service: self.name(), kind: self.name() }
+    fn kind(&self, index: usize) -> KindRef<'a> {
+        // INVARIANT: what was written names a kind of the chunk.
+        let known = self.packed.kinds.get(index).or_else(|| self.packed.kinds.first());
+        known.map_or(KindRef { service: "", kind: "" }, KindRef::from)
     }
 
+    #[inline]
     fn fact(mut self) -> FactRef<'a> {
-        let kind = self.kind();
-        let project = (self.number() == 1).then(|| self.name());
+        let number = self.number();
+        let kind = self.kind(number / 2);
+        let project = (number % 2 == 1).then(|| self.name());
         let key = KeyRef { kind, project, namespace: self.name(), name: self.name() };
         FactRef { key, uid: self.name(), body: Rest::Packed(self) }
     }
@@ -287,9 +323,9 @@ impl<'a> Reader<'a> {
     }
 
     fn target(&mut self) -> TargetRef<'a> {
-        let is_object = self.number() == 1;
-        let kind = self.kind();
-        if !is_object {
+        let number = self.number();
+        let kind = self.kind(number / 2);
+        if number % 2 == 0 {
             return TargetRef::Kind(kind);
         }
         TargetRef::Object { kind, namespace: self.name(), name: self.name(), uid: self.name() }

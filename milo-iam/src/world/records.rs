@@ -22,7 +22,7 @@ pub(super) struct Records {
 
 #[derive(Clone, Debug)]
 enum Chunk {
-    /// The newest facts, as they came.
+    /// The newest facts, and those that are too large to be packed, as they came.
     Open(Vec<Option<Arc<Fact>>>),
     Full {
         packed: Packed,
@@ -46,10 +46,11 @@ impl Records {
         self.given = self.given.saturating_add(1);
         let last = self.chunks.len().wrapping_sub(1);
         match self.chunks.get_mut(last) {
-            Some(Chunk::Open(facts)) => {
+            Some(Chunk::Open(facts)) if facts.len() < CHUNK => {
                 facts.push(Some(fact));
-                if facts.len() == CHUNK {
-                    let full = pack(facts);
+                if facts.len() == CHUNK
+                    && let Some(full) = pack(facts)
+                {
                     self.chunks.set(last, full);
                 }
             }
@@ -107,8 +108,9 @@ impl Records {
                         .filter_map(|at| Some((at as u32, packed.whole(at)?.clone())))
                         .collect();
                     let facts: Vec<_> = facts.into_iter().map(without_whole).collect();
-                    *packed_facts = live.count_ones();
-                    *packed = Packed::of(&facts, &whole);
+                    if let Some(fewer) = Packed::of(&facts, &whole) {
+                        (*packed, *packed_facts) = (fewer, live.count_ones());
+                    }
                 }
             }
             None => {}
@@ -130,7 +132,7 @@ fn without_whole(fact: Option<FactRef<'_>>) -> Option<FactRef<'_>> {
     fact.filter(|fact| !matches!(fact.body(), BodyRef::Whole(_)))
 }
 
-fn pack(facts: &[Option<Arc<Fact>>]) -> Chunk {
+fn pack(facts: &[Option<Arc<Fact>>]) -> Option<Chunk> {
     let is_whole =
         |fact: &Fact| matches!(fact.body(), Body::Role { .. } | Body::ProtectedResource { .. });
     let mut live = 0;
@@ -141,5 +143,6 @@ fn pack(facts: &[Option<Arc<Fact>>]) -> Chunk {
         views.push(without_whole(fact.as_deref().map(FactRef::from)));
         whole.extend(fact.clone().filter(|fact| is_whole(fact)).map(|fact| (at, fact)));
     }
-    Chunk::Full { packed: Packed::of(&views, &whole), live, packed_facts: live.count_ones() }
+    let packed = Packed::of(&views, &whole)?;
+    Some(Chunk::Full { packed, live, packed_facts: live.count_ones() })
 }
