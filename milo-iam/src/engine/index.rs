@@ -8,8 +8,8 @@ use crate::{
     Text,
     persistent::{Fingerprint, Table, hash_of},
     world::{
-        BodyRef, FactRef, GROUP, HomeRef, Key, KeyRef, KindRef, MEMBERSHIP, PROTECTED_RESOURCE, ROLE,
-        SERVICE_ACCOUNT, SubjectRef, TargetRef, USER, World,
+        BodyRef, FactRef, GROUP, HomeRef, Key, KeyRef, KindRef, MEMBERSHIP, PROTECTED_RESOURCE,
+        ROLE, SERVICE_ACCOUNT, SubjectRef, TargetRef, USER, World,
     },
 };
 
@@ -432,9 +432,9 @@ impl Index {
     /// The group of the platform with a name, as a subject.
     fn group(&self, world: &World, namespace: &str, name: &str) -> Option<u32> {
         let is_it = |(number, _): &(u32, u32)| {
-            world.at(*number).is_some_and(|fact| {
-                fact.key.name == name && fact.key.namespace == namespace
-            })
+            world
+                .at(*number)
+                .is_some_and(|fact| fact.key.name == name && fact.key.namespace == namespace)
         };
         self.groups.find(group_hash(namespace, name), is_it).map(|(_, subject)| *subject)
     }
@@ -578,13 +578,7 @@ impl Index {
 
     /// How many bytes it takes to find things by name.
     pub(super) fn memory_of_names(&self) -> usize {
-        let tables = [
-            &self.by_target,
-            &self.users,
-            &self.accounts,
-            &self.of_user,
-            &self.in_group,
-        ];
+        let tables = [&self.by_target, &self.users, &self.accounts, &self.of_user, &self.in_group];
         let tenants = self.tenants.memory() + self.projects.memory() + self.kinds_of.memory();
         tables.into_iter().map(Table::memory).sum::<usize>()
             + tenants

@@ -10,6 +10,15 @@ use crate::persistent::Array;
 /// How many rows a chunk has.
 const CHUNK: usize = 128;
 
+/// Up to here, to look at each entry of a row costs less than to search.
+const SHORT: usize = 16;
+
+/// So many entries are compared at once.
+const BLOCK: usize = 8;
+
+/// Is about nothing.
+const NONE: u32 = u32::MAX;
+
 /// What an entry says beside what it is about.
 pub(super) trait Detail: Copy + Ord {}
 
@@ -55,11 +64,18 @@ struct Chunk<D> {
     ends: [u32; CHUNK],
     others: Box<[u32]>,
     details: Box<[D]>,
+    /// Bits that say what is not in a long row: a word for two entries.
+    filters: Box<[u32]>,
 }
 
 impl<D> Default for Chunk<D> {
     fn default() -> Self {
-        Self { ends: [0; CHUNK], others: Box::default(), details: Box::default() }
+        Self {
+            ends: [0; CHUNK],
+            others: Box::default(),
+            details: Box::default(),
+            filters: Box::default(),
+        }
     }
 }
 
@@ -71,7 +87,12 @@ impl<D: Detail> Chunk<D> {
 
     fn row(&self, row: usize) -> Row<'_, D> {
         let range = self.range(row);
-        Row { others: &self.others[range.clone()], details: &self.details[range] }
+        let filter = self.filters.get(range.start.div_ceil(2)..range.end / 2);
+        Row {
+            others: &self.others[range.clone()],
+            details: &self.details[range],
+            filter: filter.unwrap_or_default(),
+        }
     }
 }
 
@@ -80,11 +101,12 @@ impl<D: Detail> Chunk<D> {
 pub(super) struct Row<'a, D> {
     others: &'a [u32],
     details: &'a [D],
+    filter: &'a [u32],
 }
 
 impl<D> Default for Row<'_, D> {
     fn default() -> Self {
-        Self { others: &[], details: &[] }
+        Self { others: &[], details: &[], filter: &[] }
     }
 }
 
@@ -112,7 +134,7 @@ impl<D: Detail> Rows<D> {
 
     /// How many bytes it holds.
     pub(super) fn memory(&self) -> usize {
-        let entry = size_of::<u32>() + size_of::<D>();
+        let entry = size_of::<u32>() + size_of::<D>() + size_of::<u32>() / 2;
         self.chunks.memory() + self.chunks.iter().map(|c| c.others.len() * entry).sum::<usize>()
     }
 }
@@ -134,7 +156,37 @@ fn edited<D: Detail>(chunk: &Chunk<D>, edits: &[Edit<D>]) -> Chunk<D> {
         // INVARIANT: there are fewer than 2^32 grants in a chunk: they do not fit into memory.
         *end = u32::try_from(others.len()).unwrap_or(u32::MAX);
     }
-    Chunk { ends, others: others.into(), details: details.into() }
+    let mut chunk = Chunk {
+        ends,
+        filters: vec![0; others.len() / 2].into(),
+        others: others.into(),
+        details: details.into(),
+    };
+    (0..CHUNK).for_each(|row| fill_filter(&mut chunk, row));
+    chunk
+}
+
+/// Notes what is in a row, if it is long.
+fn fill_filter<D: Detail>(chunk: &mut Chunk<D>, row: usize) {
+    let range = chunk.range(row);
+    if range.len() <= SHORT {
+        return;
+    }
+    let Some(filter) = chunk.filters.get_mut(range.start.div_ceil(2)..range.end / 2) else {
+        return;
+    };
+    for other in &chunk.others[range] {
+        let (word, bit) = place_in(filter, *other);
+        filter[word] |= bit;
+    }
+}
+
+/// The word and the bit of a filter that stand for an entry.
+fn place_in(filter: &[u32], other: u32) -> (usize, u32) {
+    let scattered = u64::from(other.wrapping_mul(0x9e37_79b1));
+    let at = scattered * (filter.len() as u64 * 32) >> 32;
+    // INVARIANT: less than the bits of the filter.
+    ((at / 32) as usize, 1 << (at % 32))
 }
 
 fn merge<D: Detail>(old: Row<'_, D>, edits: &[Edit<D>], mut into: impl FnMut((u32, D))) {
@@ -176,8 +228,6 @@ impl<'a, D: Detail> Row<'a, D> {
         wanted: &[u32],
         mut holds: impl FnMut(D) -> bool,
     ) -> Option<(u32, D)> {
-        /// Up to here, to look at each entry costs less than to search.
-        const SHORT: usize = 96;
         let holds_at = |at: usize| {
             let entry = (*self.others.get(at)?, *self.details.get(at)?);
             holds(entry.1).then_some(entry)
@@ -191,32 +241,35 @@ impl<'a, D: Detail> Row<'a, D> {
 
     /// Looks at all entries.
     fn scan<R>(self, wanted: &[u32], mut holds_at: impl FnMut(usize) -> Option<R>) -> Option<R> {
-        /// So many entries are compared at once.
-        const BLOCK: usize = 8;
-        let (blocks, rest) = self.others.as_chunks::<BLOCK>();
-        let mut look = |start: usize, others: &[u32]| {
-            let mut found = (0..others.len()).filter(|at| wanted.contains(&others[*at]));
-            found.find_map(|at| holds_at(start + at))
-        };
-        for (number, block) in blocks.iter().enumerate() {
+        for (number, others) in self.others.chunks(BLOCK).enumerate() {
+            let mut block = [NONE; BLOCK];
+            block[..others.len()].copy_from_slice(others);
             // Without a branch, so that the block is compared at once.
             let has = |found: bool, other: &u32| {
                 found | block.iter().fold(false, |found, one| found | (one == other))
             };
-            if wanted.iter().fold(false, has)
-                && let Some(found) = look(number * BLOCK, block)
-            {
-                return Some(found);
+            if wanted.iter().fold(false, has) {
+                let mut found = (0..others.len()).filter(|at| wanted.contains(&others[*at]));
+                let found = found.find_map(|at| holds_at(number * BLOCK + at));
+                if found.is_some() {
+                    return found;
+                }
             }
         }
-        look(blocks.len() * BLOCK, rest)
+        None
     }
 
-    /// Looks where entries must be. Ids are spread evenly in most rows, which tells about where.
+    /// Looks for each that is wanted, unless the filter says that it is not there. Ids are spread
+    /// evenly in most rows, which tells about where to look.
     fn search<R>(self, wanted: &[u32], mut holds_at: impl FnMut(usize) -> Option<R>) -> Option<R> {
         let (first, last) = (*self.others.first()?, *self.others.last()?);
         let spread = u64::from(last - first).max(1);
-        wanted.iter().filter(|wanted| (first..=last).contains(wanted)).find_map(|wanted| {
+        let may_be_there = |wanted: &&u32| {
+            let (word, bit) = place_in(self.filter, **wanted);
+            self.filter.get(word).is_some_and(|word| word & bit != 0)
+                && (first..=last).contains(*wanted)
+        };
+        wanted.iter().filter(may_be_there).find_map(|wanted| {
             let guess = u64::from(wanted - first) * (self.others.len() as u64 - 1) / spread;
             // INVARIANT: less than the length.
             let start = first_not_below(self.others, *wanted, guess as usize);
