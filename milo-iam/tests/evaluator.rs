@@ -282,12 +282,12 @@ fn only_who_may_bind_can_grant_more_than_they_have() {
     );
 }
 
-/// Readers and writers at once, for `MILO_IAM_SOAK_SECONDS`, one by default: a reader sees no state
+/// Readers and writers at once, for `MILO_SOAK_SECONDS`, two by default: a reader sees no state
 /// that no revision had. Every revision moves one grant from one user to another.
 #[test]
 fn soak() {
-    let seconds = std::env::var("MILO_IAM_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
-    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(1));
+    let seconds = std::env::var("MILO_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
+    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(2));
     let evaluator = Evaluator::new();
     let target = object_of(&world(), "Project", "web");
     let for_user = |name: &str| {
