@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Permission, Principal, Text,
-    world::{Body, Change, Fact, Subject},
+    world::{Body, Change, Fact, Subject, SubjectRef},
 };
 
 use super::{Writer, catalogue::Kind, extent::Extent, snapshot::Snapshot};
@@ -35,6 +35,11 @@ pub struct AccessChange {
 }
 
 /// How access differs between two states: every change, and nothing that stays as it is.
+///
+/// Access is told in extents. An object or a tenant that appears below an extent which stays as it
+/// is, or disappears there, is no difference: a project that is made in an organization on which
+/// somebody has a role changes what there is, and not what that somebody may. Whoever keeps lists of
+/// objects follows the objects too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// By principal and permission, in order. Principals are the users and service accounts of
@@ -203,6 +208,6 @@ fn collect_granted_on(fact: &Fact, state: &Snapshot, subjects: &mut BTreeSet<Sub
     for node in state.index.nodes_of(number, key) {
         let granted = state.index.by_node.row(node).others().iter();
         let granted = granted.filter_map(|id| state.index.subjects.get(&state.world, *id));
-        subjects.extend(granted.map(|subject| subject.to_owned()));
+        subjects.extend(granted.map(SubjectRef::to_owned));
     }
 }

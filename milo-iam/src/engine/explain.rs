@@ -115,8 +115,8 @@ impl Snapshot {
     /// What puts a user into a group.
     fn membership(&self, namespace: &str, group: &str, user: &str) -> Option<Key> {
         let group = Key::new(GROUP.clone(), group).namespace(namespace);
-        let memberships = self.index.memberships_of(&self.world, user);
-        let mut facts = memberships.filter_map(|number| self.world.fact(number));
+        let memberships = self.index.memberships_of(user).iter();
+        let mut facts = memberships.filter_map(|number| self.world.fact(*number));
         let found = facts.find(|membership| model::puts_into(membership, &group, user))?;
         Some(found.key().clone())
     }

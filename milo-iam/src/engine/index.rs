@@ -14,6 +14,7 @@ use crate::{
 };
 
 use super::{
+    lists::Lists,
     node_ids::{NodeIds, is_bookkeeping},
     rows::{Edit, Granted, Rows},
     slab::Interner,
@@ -68,9 +69,9 @@ pub(super) struct Index {
     /// Service accounts by UID.
     accounts: Table<u32>,
     /// Memberships by user.
-    of_user: Table<u32>,
+    of_user: Lists,
     /// Memberships by group.
-    in_group: Table<u32>,
+    in_group: Lists,
     identities: Table<Identity>,
     pub(super) members: Rows<()>,
     pub(super) by_node: Rows<Granted>,
@@ -129,8 +130,8 @@ impl Index {
             users: Table::for_entries(users),
             groups: Table::for_entries(groups),
             accounts: Table::for_entries(accounts),
-            of_user: Table::for_entries(memberships),
-            in_group: Table::for_entries(memberships),
+            of_user: Lists::for_entries(users.min(memberships)),
+            in_group: Lists::for_entries(groups.min(memberships)),
             identities: Table::for_entries(users + accounts),
             members: Rows::default(),
             by_node: Rows::default(),
@@ -202,18 +203,8 @@ impl Index {
                 self.stale_members(world, namespace, name, pending);
             }
             BodyRef::Membership { group_namespace, group, user } => {
-                let rehash = |n: &u32| match world.at(*n).map(|f| f.body()) {
-                    Some(BodyRef::Membership { group_namespace, group, .. }) => {
-                        group_hash(group_namespace, group)
-                    }
-                    _ => 0,
-                };
-                self.in_group.add(group_hash(group_namespace, group), number, rehash);
-                let rehash = |n: &u32| match world.at(*n).map(|f| f.body()) {
-                    Some(BodyRef::Membership { user, .. }) => hash_of(user),
-                    _ => 0,
-                };
-                self.of_user.add(hash_of(user), number, rehash);
+                self.in_group.add(&(group_namespace, group), number);
+                self.of_user.add(user, number);
                 pending.note_identity(user);
             }
             BodyRef::Binding { .. } => self.bind(world, fact, number, true, pending),
@@ -243,8 +234,8 @@ impl Index {
                 self.stale_members(world, namespace, name, pending);
             }
             BodyRef::Membership { group_namespace, group, user } => {
-                self.in_group.remove(group_hash(group_namespace, group), is_it);
-                self.of_user.remove(hash_of(user), is_it);
+                self.in_group.remove(&(group_namespace, group), number);
+                self.of_user.remove(user, number);
                 pending.note_identity(user);
             }
             BodyRef::Binding { .. } => self.bind(world, fact, number, false, pending),
@@ -253,8 +244,9 @@ impl Index {
     }
 
     fn stale_members(&self, world: &World, namespace: &str, name: &str, pending: &mut Pending) {
-        for membership in self.memberships_in(world, namespace, name) {
-            if let Some(BodyRef::Membership { user, .. }) = world.at(membership).map(|f| f.body()) {
+        for membership in self.memberships_in(namespace, name) {
+            if let Some(BodyRef::Membership { user, .. }) = world.at(*membership).map(|f| f.body())
+            {
                 pending.note_identity(user);
             }
         }
@@ -451,35 +443,13 @@ impl Index {
     }
 
     /// The numbers of the memberships in a group, whether they count or not.
-    pub(super) fn memberships_in<'a>(
-        &'a self,
-        world: &'a World,
-        namespace: &'a str,
-        name: &'a str,
-    ) -> impl Iterator<Item = u32> + 'a {
-        let is_it = move |number: &u32| {
-            matches!(
-                world.at(*number).map(|fact| fact.body()),
-                Some(BodyRef::Membership { group_namespace, group, .. })
-                    if group_namespace == namespace && group == name
-            )
-        };
-        self.in_group.having(group_hash(namespace, name)).copied().filter(is_it)
+    pub(super) fn memberships_in(&self, namespace: &str, name: &str) -> &[u32] {
+        self.in_group.get(&(namespace, name))
     }
 
     /// The numbers of the memberships of a user, whether they count or not.
-    pub(super) fn memberships_of<'a>(
-        &'a self,
-        world: &'a World,
-        user: &'a str,
-    ) -> impl Iterator<Item = u32> + 'a {
-        let is_it = move |number: &u32| {
-            matches!(
-                world.at(*number).map(|fact| fact.body()),
-                Some(BodyRef::Membership { user: found, .. }) if found == user
-            )
-        };
-        self.of_user.having(hash_of(user)).copied().filter(is_it)
+    pub(super) fn memberships_of(&self, user: &str) -> &[u32] {
+        self.of_user.get(user)
     }
 
     /// The row of the subjects that whoever signs in with a UID is.
@@ -532,8 +502,8 @@ impl Index {
 
     /// The groups that a user is in.
     fn groups_of(&self, world: &World, user: &str) -> Vec<u32> {
-        let memberships = self.memberships_of(world, user);
-        let facts = memberships.filter_map(|number| world.at(number));
+        let memberships = self.memberships_of(user).iter();
+        let facts = memberships.filter_map(|number| world.at(*number));
         facts.filter_map(|membership| self.group_of(world, &membership)).collect()
     }
 
@@ -578,7 +548,7 @@ impl Index {
 
     /// How many bytes it takes to find things by name.
     pub(super) fn memory_of_names(&self) -> usize {
-        let tables = [&self.by_target, &self.users, &self.accounts, &self.of_user, &self.in_group];
+        let tables = [&self.by_target, &self.users, &self.accounts];
         let tenants = self.tenants.memory() + self.projects.memory() + self.kinds_of.memory();
         tables.into_iter().map(Table::memory).sum::<usize>()
             + tenants
@@ -587,6 +557,8 @@ impl Index {
             + self.subjects.memory()
             + self.roles.memory()
             + self.groups.memory()
+            + self.of_user.memory()
+            + self.in_group.memory()
             + self.named.memory()
             + self.identities.memory()
             + self.members.memory()

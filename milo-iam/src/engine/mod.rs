@@ -13,6 +13,7 @@ mod explain;
 mod extent;
 mod grant;
 mod index;
+mod lists;
 mod node_ids;
 mod resolve;
 mod rows;

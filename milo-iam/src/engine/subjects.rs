@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Principal, Question, Text,
-    world::{BodyRef, SERVICE_ACCOUNT, Subject, USER},
+    world::{BodyRef, SERVICE_ACCOUNT, Subject, SubjectRef, USER},
 };
 
 use super::{
@@ -43,7 +43,7 @@ impl Subjects<'_> {
         let has = grants.filter(|(_, granted)| roles.has(granted.role, check.permission));
         let ids: BTreeSet<u32> = has.map(|(subject, _)| subject).collect();
         let found = ids.into_iter().filter_map(|id| index.subjects.get(world, id));
-        found.map(|subject| subject.to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
+        found.map(SubjectRef::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The users and service accounts that exist and may, once they authenticated, by what they
@@ -81,8 +81,8 @@ impl Snapshot {
                 Subject::User { name, .. } => drop(uids.insert(name.clone())),
                 Subject::ServiceAccount { uid, .. } => drop(uids.insert(uid.clone())),
                 Subject::Group { namespace, name, .. } => {
-                    let memberships = index.memberships_in(world, namespace, name);
-                    let found = memberships.filter_map(|number| world.at(number));
+                    let memberships = index.memberships_in(namespace, name).iter();
+                    let found = memberships.filter_map(|number| world.at(*number));
                     uids.extend(found.filter_map(|fact| match fact.body() {
                         BodyRef::Membership { user, .. } => Some(Text::from(user)),
                         _ => None,

@@ -42,7 +42,7 @@ impl<T: Clone> Table<T> {
     fn part(&self, hash: u64) -> usize {
         let bits = hash >> 16 & 0xffff_ffff;
         // INVARIANT: less than `count`, which was a usize.
-        (bits * self.count >> 32) as usize
+        ((bits * self.count) >> 32) as usize
     }
 
     /// The entries that may have a hash.
@@ -53,6 +53,18 @@ impl<T: Clone> Table<T> {
     /// The entry that has the hash and is it.
     pub(crate) fn find(&self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<&T> {
         self.parts.get(self.part(hash))?.find(hash, is_it)
+    }
+
+    /// The entry that has the hash and is it, to change it.
+    pub(crate) fn find_mut(
+        &mut self,
+        hash: u64,
+        mut is_it: impl FnMut(&T) -> bool,
+    ) -> Option<&mut T> {
+        // What is not there needs no copy.
+        self.find(hash, &mut is_it)?;
+        let part = self.part(hash);
+        self.parts.get_mut(part)?.find_mut(hash, is_it)
     }
 
     /// All entries.
@@ -80,12 +92,9 @@ impl<T: Clone> Table<T> {
         mut is_it: impl FnMut(&T) -> bool,
         rehash: impl Fn(&T) -> u64,
     ) {
-        if self.find(hash, &mut is_it).is_none() {
-            return self.add(hash, entry, rehash);
-        }
-        let part = self.part(hash);
-        if let Some(found) = self.parts.get_mut(part).and_then(|part| part.find_mut(hash, is_it)) {
-            *found = entry;
+        match self.find_mut(hash, &mut is_it) {
+            Some(found) => *found = entry,
+            None => self.add(hash, entry, rehash),
         }
     }
 

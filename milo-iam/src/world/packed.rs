@@ -275,7 +275,7 @@ impl<'a> Reader<'a> {
     #[inline]
     fn name(&mut self) -> &'a str {
         let number = self.number();
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             return self.packed.name(number / 2);
         }
         let start = self.at;
@@ -325,7 +325,7 @@ impl<'a> Reader<'a> {
     fn target(&mut self) -> TargetRef<'a> {
         let number = self.number();
         let kind = self.kind(number / 2);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             return TargetRef::Kind(kind);
         }
         TargetRef::Object { kind, namespace: self.name(), name: self.name(), uid: self.name() }
