@@ -39,13 +39,14 @@ impl Certificate {
         let Question { principal, permission, .. } = &self.question;
         let (kind, permission) = model::registered(world, permission)?;
         let place = model::place(world, &self.question, &kind)?;
-        let Body::Binding { role, subjects, target } = world.get(&self.binding)?.body() else {
+        let binding = world.get(&self.binding)?;
+        let Body::Binding { role, subjects, target } = binding.body() else {
             return None;
         };
         let is_member = match (&self.subject, &self.membership) {
             (Subject::Group { namespace, name, .. }, Some(membership)) => {
                 let group = Key::new(GROUP.clone(), name).namespace(namespace);
-                model::puts_into(world.get(membership)?, &group, &principal.uid)
+                model::puts_into(&*world.get(membership)?, &group, &principal.uid)
             }
             (Subject::Group { .. }, None) | (_, Some(_)) => false,
             _ => true,
@@ -57,7 +58,8 @@ impl Certificate {
             let Body::Role { inherits, .. } = named.body() else { return None };
             let mut inherited =
                 inherits.iter().filter_map(|r| model::named_role(world, named.key(), r));
-            named = inherited.find(|role| role.key() == next)?;
+            let found = inherited.find(|role| role.key() == next)?;
+            named = found;
         }
         let Body::Role { permissions, .. } = named.body() else { return None };
         is_chain &= permissions.iter().any(|text| **text == *permission.to_string());

@@ -128,8 +128,8 @@ impl Evaluator {
         })
     }
 
-    /// What changes would change, exactly. Nothing is changed; other writers wait meanwhile, readers
-    /// do not.
+    /// What changes would change, exactly. Nothing is changed, and nobody waits; see
+    /// [`Snapshot::what_if`].
     ///
     /// # Errors
     /// When nothing was listed.
@@ -137,11 +137,11 @@ impl Evaluator {
         &self,
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<Difference, FeedError> {
-        let (before, after) = self.states.with_writer(|held| {
-            let writer = held.as_mut().ok_or(FeedError::NotListed)?;
-            Ok((writer.snapshot(), writer.pretend(changes)))
-        })?;
-        Ok(Difference::between(&before, &after))
+        let is_listed = self.states.with_writer(|held| held.is_some());
+        if !is_listed {
+            return Err(FeedError::NotListed);
+        }
+        Ok(self.snapshot().what_if(changes))
     }
 
     /// Revisions are published, and told of, in order.

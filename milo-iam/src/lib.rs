@@ -47,6 +47,7 @@ mod evaluator;
 pub mod kinds;
 pub mod model;
 mod permission;
+mod persistent;
 mod publication;
 mod question;
 mod text;
@@ -55,8 +56,8 @@ pub mod world;
 pub use authorizer::{IamAuthorizer, NotFresh};
 pub use certificate::Certificate;
 pub use engine::{
-    AccessChange, Check, Denial, Difference, Explanation, Extent, GrantError, Guard, Objects, Page,
-    Snapshot, Subjects, Suggestion,
+    AccessChange, Check, Denial, Difference, Explanation, Extent, GrantError, Guard, Memory,
+    Objects, Page, Snapshot, Subjects, Suggestion,
 };
 pub use evaluator::{DecisionChange, DecisionChanges, Evaluator, FeedError, Stale};
 pub use permission::{CORE_SERVICE, MalformedPermission, Permission};

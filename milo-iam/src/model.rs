@@ -26,6 +26,8 @@
 //!    further than its home. And the kind that is asked about must be registered below the
 //!    target's kind.
 
+use std::sync::Arc;
+
 use crate::{
     Permission, Principal, Question, Within,
     world::{
@@ -53,12 +55,12 @@ pub fn check(world: &World, question: &Question) -> bool {
 #[must_use]
 pub fn registered(world: &World, permission: &Permission) -> Option<(KindName, Permission)> {
     let permission = permission.registered_form();
-    let (kind, verbs) = registrations(world).into_iter().find_map(|registration| {
+    let (kind, verbs) = registrations(world).iter().find_map(|registration| {
         let Body::ProtectedResource { kind, plural, verbs, .. } = registration.body() else {
             return None;
         };
         let is_it = *kind.service == *permission.service() && **plural == *permission.plural();
-        is_it.then_some((kind.clone(), verbs))
+        is_it.then(|| (kind.clone(), verbs.clone()))
     })?;
     let found = [permission.of_main_resource(), permission];
     let mut best_first = found.into_iter().rev();
@@ -67,8 +69,8 @@ pub fn registered(world: &World, permission: &Permission) -> Option<(KindName, P
 }
 
 /// The registrations that count.
-fn registrations(world: &World) -> Vec<&Fact> {
-    let mut counting: Vec<&Fact> = Vec::new();
+fn registrations(world: &World) -> Vec<Arc<Fact>> {
+    let mut counting: Vec<Arc<Fact>> = Vec::new();
     for fact in world.of_kind(&PROTECTED_RESOURCE) {
         let Body::ProtectedResource { kind, plural, .. } = fact.body() else { continue };
         let is_taken = counting.iter().any(|other| match other.body() {
@@ -98,7 +100,7 @@ fn is_below(world: &World, kind: &KindName, above: &KindName, seen: &mut Vec<Kin
         return false;
     }
     seen.push(kind.clone());
-    registrations(world).into_iter().any(|registration| match registration.body() {
+    registrations(world).iter().any(|registration| match registration.body() {
         Body::ProtectedResource { kind: child, parents, .. } => {
             child == kind && parents.iter().any(|parent| is_below(world, parent, above, seen))
         }
@@ -108,13 +110,13 @@ fn is_below(world: &World, kind: &KindName, above: &KindName, seen: &mut Vec<Kin
 
 /// Rule 3: the role that an object means, when it may name it.
 #[must_use]
-pub fn named_role<'a>(world: &'a World, by: &Key, role: &RoleName) -> Option<&'a Fact> {
+pub fn named_role(world: &World, by: &Key, role: &RoleName) -> Option<Arc<Fact>> {
     let namespace = if role.namespace.is_empty() { &by.namespace } else { &role.namespace };
     let plane = if **namespace == *SYSTEM_NAMESPACE { Plane::Platform } else { by.plane.clone() };
     let named =
         Key { kind: ROLE.clone(), plane, namespace: namespace.clone(), name: role.name.clone() };
     let may = named.home() == Home::Platform || named.home() == by.home();
-    world.get(&named).map(|fact| &**fact).filter(|_| may)
+    world.get(&named).filter(|_| may)
 }
 
 /// Rule 3: whether a role has a permission, its own or inherited.
@@ -164,8 +166,8 @@ pub fn is(world: &World, principal: &Principal, subject: &Subject) -> bool {
 
 /// Rule 4: what puts a user into a group.
 #[must_use]
-pub fn membership<'a>(world: &'a World, group: &Key, user: &str) -> Option<&'a Fact> {
-    world.of_kind(&MEMBERSHIP).map(|fact| &**fact).find(|fact| puts_into(fact, group, user))
+pub fn membership(world: &World, group: &Key, user: &str) -> Option<Arc<Fact>> {
+    world.of_kind(&MEMBERSHIP).find(|fact| puts_into(fact, group, user))
 }
 
 /// Rule 4: whether a membership puts a user into a group.
@@ -226,16 +228,16 @@ pub fn place(world: &World, question: &Question, kind: &KindName) -> Option<Plac
         Within::Platform => Vec::new(),
         Within::Organization(tenant) => {
             let found = live(world, &ORGANIZATION, &tenant.name)?;
-            tenant.means(found.uid()).then(|| chain(world, found))??
+            tenant.means(found.uid()).then(|| chain(world, &found))??
         }
         Within::Project(tenant) => {
             let found = live(world, &PROJECT, &tenant.name)?;
             plane = Plane::Project(found.uid().clone());
-            tenant.means(found.uid()).then(|| chain(world, found))??
+            tenant.means(found.uid()).then(|| chain(world, &found))??
         }
         Within::User(tenant) => {
             let found = live(world, &USER, &tenant.name)?;
-            user = Some(chain(world, found).filter(|_| tenant.means(found.uid()))?);
+            user = Some(chain(world, &found).filter(|_| tenant.means(found.uid()))?);
             Vec::new()
         }
     };
@@ -274,10 +276,10 @@ fn on_platform(
     let fact = object.and_then(|key| world.get(key));
     let mut above = match (Home::of(&Plane::Platform, namespace), object) {
         (Home::Organization(name), _) => {
-            live(world, &ORGANIZATION, &name).and_then(|found| chain(world, found))
+            live(world, &ORGANIZATION, &name).and_then(|found| chain(world, &found))
         }
         (_, Some(key)) if [&*ORGANIZATION, &*PROJECT, &*USER].contains(&&key.kind) => {
-            fact.and_then(|fact| chain(world, fact))
+            fact.and_then(|fact| chain(world, &fact))
         }
         _ => None,
     }
@@ -299,8 +301,8 @@ fn on_platform(
     Some(above)
 }
 
-fn live<'a>(world: &'a World, kind: &KindName, name: &str) -> Option<&'a Fact> {
-    world.get(&Key::new(kind.clone(), name)).map(|fact| &**fact)
+fn live(world: &World, kind: &KindName, name: &str) -> Option<Arc<Fact>> {
+    world.get(&Key::new(kind.clone(), name))
 }
 
 /// A tenant and what is above it; nothing when its organization is not there.
@@ -313,7 +315,7 @@ fn chain(world: &World, tenant: &Fact) -> Option<Vec<Element>> {
         Body::Organization => Some(vec![organization(tenant)]),
         Body::Project { organization: name, organization_uid } => {
             let above = live(world, &ORGANIZATION, name)?;
-            let above = (above.uid() == organization_uid).then(|| organization(above))?;
+            let above = (above.uid() == organization_uid).then(|| organization(&above))?;
             let mut reached_from = above.reached_from.clone();
             reached_from.push(Home::Project(tenant.uid().clone()));
             Some(vec![Element { object: tenant.as_target(), reached_from }, above])

@@ -199,7 +199,7 @@ fn dangling_references_grant_nothing() {
     let snapshot = Snapshot::of(world);
     let binding = snapshot.world().get(&binding_key("b", "organization-acme")).unwrap();
     assert_eq!(
-        snapshot.can_grant(&Principal::new("ada"), binding).unwrap_err().to_string(),
+        snapshot.can_grant(&Principal::new("ada"), &binding).unwrap_err().to_string(),
         "PolicyBinding organization-acme/b: spec.roleRef names no role that can be granted here: \
          name one of the same namespace or of the platform"
     );
@@ -220,4 +220,97 @@ fn cycles_of_kinds_end() {
     let ask = |permission: &str| Question { permission: permission.parse().unwrap(), ..question() };
     assert!(allowed(&world, &ask("g.io/as.get")));
     assert!(!allowed(&world, &ask("g.io/bs.get")));
+}
+
+/// What no `ProtectedResource` registers is denied, and said to be.
+#[test]
+fn unregistered_permissions_are_named() {
+    let world = base()
+        .role("", "r", &["g.io/things.burn", "h.io/others.get"], &[])
+        .bind_on_project("acme", "b", "r", "ada", "web")
+        .build();
+    for permission in ["g.io/things.burn", "h.io/others.get"] {
+        let asked = Question { permission: permission.parse().unwrap(), ..question() };
+        assert!(!allowed(&world, &asked));
+        let guard = Snapshot::of(world.clone()).guard(&asked).unwrap();
+        assert_eq!(guard.to_string(), format!("no ProtectedResource registers {permission}"));
+    }
+}
+
+/// Names that look alike are other names, of users, projects and objects.
+#[test]
+fn names_that_look_alike_are_other_names() {
+    let world = base()
+        .role("", "r", &["g.io/things.get"], &[])
+        .user("\u{430}da")
+        .bind_on_project("acme", "b", "r", "ada", "web")
+        .build();
+    assert!(allowed(&world, &question()));
+    for name in ["\u{430}da", "ada\u{200b}", "a\u{301}da", "\u{ff41}da", "ada "] {
+        let asked = Question { principal: Principal::new(name), ..question() };
+        assert!(!allowed(&world, &asked), "{name:?}");
+    }
+    for name in ["w\u{435}b", "web\u{200b}", "WEB"] {
+        assert!(!allowed(&world, &question().within(Within::project(name))), "{name:?}");
+    }
+}
+
+/// What has the name of something else, and another UID, is something else.
+#[test]
+fn names_that_collide_and_uids_that_do_not() {
+    let world = |uid: &str| {
+        let named = Subject::User { name: "ada".into(), uid: uid.into() };
+        let target = object_of(&base().build(), "Project", "web");
+        base()
+            .role("", "r", &["g.io/things.get"], &[])
+            .bind("acme", "b", "r", vec![named], target)
+            .build()
+    };
+    assert!(allowed(&world("ada-uid"), &question()));
+    for uid in ["", "ada", "Ada-uid", "ada-uid ", "another"] {
+        assert!(!allowed(&world(uid), &question()), "{uid:?}");
+    }
+}
+
+/// A group with a hundred thousand memberships, most of them dangling, and one user in a thousand
+/// groups.
+#[test]
+fn a_group_with_a_hundred_thousand_memberships() {
+    let start = Instant::now();
+    let names: Vec<String> = (0..100_000).map(|n| format!("u{n}")).collect();
+    let mut users: Vec<&str> = names.iter().map(String::as_str).collect();
+    users.push("ada");
+    let staff = Subject::Group {
+        namespace: "organization-acme".into(),
+        name: "staff".into(),
+        uid: "staff-uid".into(),
+    };
+    let mut builder = base()
+        .role("", "r", &["g.io/things.get"], &[])
+        .group("acme", "staff", &users)
+        .bind("acme", "b", "r", vec![staff], object_of(&base().build(), "Project", "web"));
+    for n in 0..1000 {
+        builder = builder.group("acme", &format!("g{n}"), &["ada"]);
+    }
+    let snapshot = Snapshot::of(builder.build());
+    assert!(snapshot.check(&question()));
+    assert_eq!(snapshot.list_subjects(&question()).page(None, 10).items, ["ada".into()]);
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+}
+
+/// Facts that are too large to be kept in little room are kept as they came.
+#[test]
+fn names_as_long_as_they_get() {
+    let mut builder = base().role("", "r", &["g.io/things.get"], &[]);
+    for n in 0..300 {
+        let long = format!("{n}{}", "x".repeat(5000));
+        let target = object_of(&base().build(), "Project", "web");
+        builder = builder.bind("acme", &long, "r", vec![user(&long)], target).user(&long);
+    }
+    let snapshot = Snapshot::of(builder.build());
+    for n in [0, 150, 299] {
+        let principal = Principal::new(format!("{n}{}", "x".repeat(5000)));
+        assert!(snapshot.check(&Question { principal, ..question() }));
+    }
+    assert!(!snapshot.check(&question()));
 }

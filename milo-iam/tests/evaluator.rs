@@ -52,7 +52,7 @@ fn revoke() -> Change {
 }
 
 fn grant() -> Change {
-    Change::Put(world().get(&binding_key("b", "organization-acme")).unwrap().clone())
+    Change::Put(world().get(&binding_key("b", "organization-acme")).unwrap())
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn s11_revocation_is_visible_with_its_commit() {
     let role = |permissions: &[&str]| {
         let world = WorldBuilder::new().role("", "viewer", permissions, &[]).build();
         let key = Key::new(KindName::new("iam.miloapis.com", "Role"), "viewer");
-        Change::Put(world.get(&key.namespace("milo-system")).unwrap().clone())
+        Change::Put(world.get(&key.namespace("milo-system")).unwrap())
     };
     let checked = |evaluator: &Evaluator| evaluator.snapshot().check(&question("ada"));
     evaluator.apply(2, [role(&["g.io/things.list"])]).unwrap();
@@ -95,7 +95,7 @@ fn s11_revocation_is_visible_with_its_commit() {
         let world =
             WorldBuilder::new().kind("g.io", "Thing", "things", verbs, &["Project"]).build();
         let kind = KindName::new("iam.miloapis.com", "ProtectedResource");
-        Change::Put(world.get(&Key::new(kind, "g.io-things")).unwrap().clone())
+        Change::Put(world.get(&Key::new(kind, "g.io-things")).unwrap())
     };
     evaluator.apply(4, [registration(&["list"])]).unwrap();
     assert!(!checked(&evaluator), "a verb that is no longer registered");
@@ -272,7 +272,7 @@ fn only_who_may_bind_can_grant_more_than_they_have() {
         }
         milo_iam::Snapshot::of(builder.build())
     };
-    let binding = world().get(&binding_key("b", "organization-acme")).unwrap().clone();
+    let binding = world().get(&binding_key("b", "organization-acme")).unwrap();
     let ada = Principal::new("ada");
     assert_eq!(base(true).can_grant(&ada, &binding), Ok(()));
     assert_eq!(
@@ -282,12 +282,12 @@ fn only_who_may_bind_can_grant_more_than_they_have() {
     );
 }
 
-/// Readers and writers at once, for `MILO_IAM_SOAK_SECONDS`, one by default: a reader sees no state
+/// Readers and writers at once, for `MILO_SOAK_SECONDS`, two by default: a reader sees no state
 /// that no revision had. Every revision moves one grant from one user to another.
 #[test]
 fn soak() {
-    let seconds = std::env::var("MILO_IAM_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
-    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(1));
+    let seconds = std::env::var("MILO_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
+    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(2));
     let evaluator = Evaluator::new();
     let target = object_of(&world(), "Project", "web");
     let for_user = |name: &str| {
@@ -295,7 +295,7 @@ fn soak() {
     };
     let holder = |revision: u64| if revision.is_multiple_of(2) { "ada" } else { "bob" };
     let move_to = |name: &str| {
-        Change::Put(for_user(name).get(&binding_key("b", "organization-acme")).unwrap().clone())
+        Change::Put(for_user(name).get(&binding_key("b", "organization-acme")).unwrap())
     };
     evaluator.relist(2, world()).unwrap();
     let done = AtomicBool::new(false);

@@ -54,13 +54,12 @@ fn lists_of_objects_are_filters_of_checks() {
             let list = snapshot.list_objects(&asked.principal, &asked.permission);
             prop_assert_eq!(list.is_some(), registered.is_some());
             let (Some(list), Some((kind, _))) = (list, registered) else { continue };
-            let all = world.of_kind(&kind).map(|fact| fact.key());
+            let all = world.of_kind(&kind).map(|fact| fact.key().clone());
             let expected: Vec<Key> = all
                 .filter(|key| {
                     about(&world, &asked.principal, &asked.permission, key)
                         .is_some_and(|question| model::check(&world, &question))
                 })
-                .cloned()
                 .collect();
             let mut paged = Vec::new();
             loop {
@@ -202,7 +201,7 @@ fn is_stranger(world: &World, principal: &Principal) -> bool {
         Body::ServiceAccount => &**fact.uid() == uid,
         _ => false,
     };
-    !uid.is_empty() && !world.facts().any(|fact| is_known(fact))
+    !uid.is_empty() && !world.facts().any(|fact| is_known(&fact))
 }
 
 /// Changes of what grants; not of tenants and objects, whose coming and going changes what there is

@@ -142,10 +142,10 @@ fn answer(cli: &Cli, snapshot: &Snapshot) -> Result<ExitCode> {
         Command::WhatCan { who, permission } => {
             let list = snapshot.list_objects(&Principal::new(who), permission);
             let list = list.with_context(|| format!("{permission} is not registered"))?;
-            let objects: Vec<&Key> = list.iter_after(None).collect();
+            let objects: Vec<Key> = list.iter_after(None).collect();
             let extents = list.extents().iter().map(|extent| format!("everything in {extent}"));
             let lines = extents.chain(objects.iter().map(ToString::to_string)).collect::<Vec<_>>();
-            say(cli, &(list.extents(), objects), &lines.join("\n"))?;
+            say(cli, &(list.extents(), &objects), &lines.join("\n"))?;
         }
         Command::Explain { who, permission, place } => {
             let explanation = snapshot.explain(&place.question(who, permission));
@@ -181,9 +181,9 @@ fn find(world: &World, text: &str) -> Result<Key> {
     let (namespace, name) = path.split_once('/').unwrap_or(("", path));
     let found = world
         .facts()
-        .map(|fact| fact.key())
+        .map(|fact| fact.key().clone())
         .find(|key| (&*key.kind.kind, &*key.namespace, &*key.name) == (kind, namespace, name));
-    found.cloned().with_context(|| format!("there is no {text}"))
+    found.with_context(|| format!("there is no {text}"))
 }
 
 fn load_directory(directory: &Path, plane: &Plane, world: &mut World) -> Result<()> {

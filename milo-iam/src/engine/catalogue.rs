@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     Permission,
-    world::{Body, Fact, KindName, PROTECTED_RESOURCE, World},
+    world::{Body, Fact, Key, KeyRef, KindName, PROTECTED_RESOURCE, ROLE, World},
 };
 
 use super::slab::Interner;
@@ -42,16 +42,17 @@ impl Catalogue {
     /// From the registrations of a world. Of two for one kind or plural, that with the lesser name
     /// counts.
     pub(super) fn of(world: &World, kinds: &mut Interner<KindName>) -> Self {
-        let registrations = counting(world);
+        let facts: Vec<Arc<Fact>> = world.of_kind(&PROTECTED_RESOURCE).collect();
+        let registrations = counting(&facts);
         let parents: Map<&KindName, &[KindName]> =
             registrations.iter().map(|found| (found.kind, found.parents)).collect();
         let mut catalogue = Self::default();
         for found in &registrations {
             let above = ancestors(found.kind, &parents);
             let kind = Arc::new(Kind {
-                id: kinds.id(found.kind),
+                id: kinds.id(found.kind.into()),
                 name: found.kind.clone(),
-                above: above.iter().map(|kind| kinds.id(kind)).collect(),
+                above: above.iter().map(|kind| kinds.id((*kind).into())).collect(),
                 above_names: above.into_iter().cloned().collect(),
             });
             for verb in found.verbs {
@@ -122,11 +123,11 @@ struct Registration<'a> {
     parents: &'a [KindName],
 }
 
-fn counting(world: &World) -> Vec<Registration<'_>> {
+fn counting(facts: &[Arc<Fact>]) -> Vec<Registration<'_>> {
     let mut plurals = Map::<(&str, &str), ()>::default();
     let mut kinds = Map::<&KindName, ()>::default();
     let mut counting = Vec::new();
-    for fact in world.of_kind(&PROTECTED_RESOURCE) {
+    for fact in facts {
         let Body::ProtectedResource { kind, plural, verbs, parents } = fact.body() else {
             continue;
         };
@@ -166,22 +167,18 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    /// From the roles of a world: `id` gives the id of a role, `named` that of one that a role
-    /// names, if it may.
-    pub(super) fn of(
-        facts: &[Arc<Fact>],
-        catalogue: &Catalogue,
-        mut id: impl FnMut(&Fact) -> u32,
-        mut named: impl FnMut(&Fact, &crate::world::RoleName) -> Option<u32>,
-    ) -> Self {
+    /// From the roles of a world.
+    pub(super) fn of(world: &World, catalogue: &Catalogue, ids: &mut Interner<Key>) -> Self {
+        let facts: Vec<Arc<Fact>> = world.of_kind(&ROLE).collect();
         let words = catalogue.len().div_ceil(64);
         let mut roles = Self { words, bits: Vec::new() };
         // Who inherits from whom, backwards: what a role has flows to those that inherit it.
         let mut heirs: Map<u32, Vec<u32>> = Map::default();
         let mut changed = Vec::new();
-        for fact in facts {
+        for fact in &facts {
             let Body::Role { permissions, inherits } = fact.body() else { continue };
-            let role = id(fact);
+            let key = KeyRef::from(fact.key());
+            let role = ids.id(key);
             for permission in permissions.iter().filter_map(|text| text.parse().ok()) {
                 if let Some(found) = catalogue.permissions.get(&permission)
                     && catalogue.is_registered(&permission)
@@ -189,7 +186,8 @@ impl Roles {
                     roles.add(role, found.id);
                 }
             }
-            for inherited in inherits.iter().filter_map(|name| named(fact, name)) {
+            for named in inherits.iter().filter_map(|name| key.named_role(name.into())) {
+                let inherited = ids.id(named);
                 heirs.entry(inherited).or_default().push(role);
             }
             changed.push(role);
@@ -233,6 +231,14 @@ impl Roles {
     pub(super) fn has(&self, role: u32, permission: u32) -> bool {
         let word = role as usize * self.words + permission as usize / 64;
         self.bits.get(word).is_some_and(|bits| bits >> (permission % 64) & 1 == 1)
+    }
+
+    /// The roles that have a permission.
+    pub(super) fn having(&self, permission: u32) -> impl Iterator<Item = u32> + '_ {
+        let count = self.bits.len().checked_div(self.words).unwrap_or_default();
+        // INVARIANT: ids of roles are 32 bits wide.
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        (0..count).filter(move |role| self.has(*role, permission))
     }
 
     /// The permissions that a role has.

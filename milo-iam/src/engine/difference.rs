@@ -9,15 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Permission, Principal, Text,
-    world::{Body, Change, Fact, SERVICE_ACCOUNT, Subject, USER},
+    world::{Body, Change, Fact, Subject, SubjectRef},
 };
 
-use super::{
-    catalogue::Kind,
-    extent::Extent,
-    snapshot::{KeyRef, Snapshot},
-    subjects::expand,
-};
+use super::{Writer, catalogue::Kind, extent::Extent, snapshot::Snapshot};
 
 /// How the access of one principal changes, for one permission.
 ///
@@ -40,6 +35,11 @@ pub struct AccessChange {
 }
 
 /// How access differs between two states: every change, and nothing that stays as it is.
+///
+/// Access is told in extents. An object or a tenant that appears below an extent which stays as it
+/// is, or disappears there, is no difference: a project that is made in an organization on which
+/// somebody has a role changes what there is, and not what that somebody may. Whoever keeps lists of
+/// objects follows the objects too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// By principal and permission, in order. Principals are the users and service accounts of
@@ -106,21 +106,23 @@ impl fmt::Display for Difference {
 }
 
 impl Snapshot {
-    /// What changes would change. Computed from a copy of the whole world: an
-    /// [`Evaluator`](crate::Evaluator::what_if) does it faster.
+    /// What changes would change. How long it takes depends on the changes and on whose access they
+    /// concern, and not on the world.
     #[must_use]
     pub fn what_if(&self, changes: impl IntoIterator<Item = Change>) -> Difference {
-        Difference::between(self, &Self::of(self.world.with(changes)))
+        let mut pretended = Writer::of(self.clone());
+        pretended.apply(self.revision, changes);
+        Difference::between(self, &pretended.snapshot())
     }
 
     /// The nodes on which a principal has each permission.
     fn access(&self, principal: &Principal) -> BTreeMap<&Permission, Vec<u32>> {
         let mut access: BTreeMap<&Permission, Vec<u32>> = BTreeMap::new();
         for subject in self.subjects_of(principal) {
-            for grant in self.by_subject.row(subject) {
-                for permission in self.roles.permissions(grant.role) {
+            for (node, granted) in self.index.by_subject.row(subject).iter() {
+                for permission in self.roles.permissions(granted.role) {
                     if let Some(permission) = self.catalogue.permission(permission) {
-                        access.entry(permission).or_default().push(grant.other);
+                        access.entry(permission).or_default().push(node);
                     }
                 }
             }
@@ -148,7 +150,7 @@ fn not_covered(
     let Some(kind) = state.kind_of(permission) else { return extents.to_vec() };
     let is_covered = |extent: &&Extent| {
         let Some(covering) = state.covering(kind, extent) else { return false };
-        covering.iter().filter_map(|node| state.extents.get(node)).any(|node| others.contains(node))
+        covering.iter().filter_map(|node| state.extent(node)).any(|node| others.contains(&node))
     };
     extents.iter().filter(|extent| !is_covered(extent)).cloned().collect()
 }
@@ -159,21 +161,17 @@ fn affected(before: &Snapshot, after: &Snapshot) -> Vec<Principal> {
     let mut everybody = false;
     for (old, new) in before.world.differences(&after.world) {
         for fact in [old, new].into_iter().flatten() {
-            everybody |= !collect_affected(fact, &mut subjects);
+            everybody |= !collect_affected(&fact, &mut subjects);
             for state in [before, after] {
-                collect_granted_on(fact, state, &mut subjects);
+                collect_granted_on(&fact, state, &mut subjects);
             }
         }
     }
     let subjects: Vec<Subject> = subjects.into_iter().collect();
     everybody |= subjects.iter().any(|subject| matches!(subject, Subject::System(_)));
     let mut uids: BTreeSet<Text> = BTreeSet::new();
-    for world in [&before.world, &after.world] {
-        uids.extend(expand(world, &subjects));
-        if everybody {
-            uids.extend(world.of_kind(&USER).map(|user| user.key().name.clone()));
-            uids.extend(world.of_kind(&SERVICE_ACCOUNT).map(|account| account.uid().clone()));
-        }
+    for state in [before, after] {
+        uids.extend(if everybody { state.everybody() } else { state.expand(&subjects) });
     }
     let mut principals: Vec<Principal> = uids.iter().map(|uid| Principal::new(&**uid)).collect();
     if everybody {
@@ -205,9 +203,11 @@ fn collect_affected(fact: &Fact, subjects: &mut BTreeSet<Subject>) -> bool {
 
 /// Notes who is granted something on an object.
 fn collect_granted_on(fact: &Fact, state: &Snapshot, subjects: &mut BTreeSet<Subject>) {
-    let element = state.element(KeyRef::from(fact.key()));
-    for (_, node) in element.into_iter().flat_map(|element| element.nodes.iter()) {
-        let row = state.by_node.row(*node).iter();
-        subjects.extend(row.filter_map(|grant| state.subjects.get(grant.other)).cloned());
+    let Some(number) = state.world.number(fact.key().into()) else { return };
+    let key = state.index.fingerprint(fact.key().into());
+    for node in state.index.nodes_of(number, key) {
+        let granted = state.index.by_node.row(node).others().iter();
+        let granted = granted.filter_map(|id| state.index.subjects.get(&state.world, *id));
+        subjects.extend(granted.map(SubjectRef::to_owned));
     }
 }

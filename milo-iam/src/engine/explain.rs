@@ -8,21 +8,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Certificate, Permission, Principal, Question, Text, Within, model,
-    world::{
-        BINDING, Body, Change, Fact, GROUP, Home, Key, KindName, MEMBERSHIP, NAMESPACE, ROLE,
-        RoleName, SERVICE_ACCOUNT, SYSTEM_NAMESPACE, Subject, Target, USER, World,
-        organization_namespace,
-    },
+    Certificate, Permission, Principal, Question, Within, model,
+    world::{Body, Fact, GROUP, Key, RoleName, Subject},
 };
 
 use super::{
-    extent::Extent,
     snapshot::{Check, Snapshot, Witness},
+    suggestion::Suggestion,
 };
-
-/// How many suggestions a denial carries, at most.
-const SUGGESTIONS: usize = 5;
 
 /// Why the answer is what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,67 +55,6 @@ pub enum Guard {
     NoRole(Permission),
 }
 
-/// A single change that would allow what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub enum Suggestion {
-    /// Put the user into a group.
-    Join {
-        /// The group.
-        group: Key,
-        /// The user.
-        user: String,
-    },
-    /// Bind a role.
-    Bind {
-        /// The role.
-        role: Key,
-        /// To whom.
-        subject: Subject,
-        /// On what.
-        extent: Extent,
-    },
-}
-
-impl Suggestion {
-    /// The object to create in a world, under a name that is free there.
-    #[must_use]
-    pub fn change(&self, world: &World) -> Change {
-        let (key, body) = match self {
-            Self::Join { group, user } => {
-                let key = Key::new(MEMBERSHIP.clone(), &format!("{}-{user}", group.name));
-                let body = Body::Membership {
-                    group_namespace: group.namespace.clone(),
-                    group: group.name.clone(),
-                    user: user.as_str().into(),
-                };
-                (key.namespace(&group.namespace), body)
-            }
-            Self::Bind { role, subject, extent } => {
-                let key = Key::new(BINDING.clone(), &format!("{}-{}", role.name, subject.name()));
-                let key = match &extent.home {
-                    Home::Platform => key.namespace(SYSTEM_NAMESPACE),
-                    Home::Organization(name) => key.namespace(&organization_namespace(name)),
-                    Home::Project(uid) => key.namespace("default").in_project(uid),
-                };
-                let role = RoleName { namespace: role.namespace.clone(), name: role.name.clone() };
-                let subjects = vec![subject.clone()];
-                (key, Body::Binding { role, subjects, target: extent.target.clone() })
-            }
-        };
-        let names = (2..).map(|n| format!("{}-{n}", key.name).into());
-        let mut keys = std::iter::once(key.name.clone()).chain(names);
-        let free = keys.find_map(|name: Text| {
-            let key = Key { name, ..key.clone() };
-            world.get(&key).is_none().then_some(key)
-        });
-        let key = free.unwrap_or(key);
-        let uid = key.to_string();
-        Change::put(Fact::new(key, &uid, body))
-    }
-}
-
 impl Snapshot {
     /// Why something is allowed, or what it would take to be.
     #[must_use]
@@ -159,52 +91,52 @@ impl Snapshot {
     }
 
     fn prove(&self, question: &Question, check: &Check<'_>) -> Option<Certificate> {
-        let Witness { node, grant } = check.witnesses().next()?;
-        let binding = self.bindings.get(grant.binding)?.clone();
-        let subject = self.subjects.get(grant.other)?.clone();
-        let Body::Binding { role, .. } = self.world.get(&binding)?.body() else { return None };
+        let Witness { node, subject, granted } = check.witness()?;
+        let fact = self.world.fact(granted.binding)?;
+        let subject = self.index.subjects.get(&self.world, subject)?.to_owned();
+        let Body::Binding { role, .. } = fact.body() else { return None };
         let membership = match &subject {
             Subject::Group { namespace, name, .. } => {
-                let group = Key::new(GROUP.clone(), name).namespace(namespace);
-                let found = model::membership(&self.world, &group, &question.principal.uid)?;
-                Some(found.key().clone())
+                Some(self.membership(namespace, name, &question.principal.uid)?)
             }
             _ => None,
         };
         let permission = self.catalogue.permission(check.permission)?;
         Some(Certificate {
-            roles: self.role_path(&binding, role, permission)?,
-            target: self.extents.get(node)?.target.clone(),
+            roles: self.role_path(fact.key(), role, permission)?,
+            target: self.extent(node)?.target,
             question: question.clone(),
-            binding,
+            binding: fact.key().clone(),
             subject,
             membership,
         })
     }
 
+    /// What puts a user into a group.
+    fn membership(&self, namespace: &str, group: &str, user: &str) -> Option<Key> {
+        let group = Key::new(GROUP.clone(), group).namespace(namespace);
+        let memberships = self.index.memberships_of(user).iter();
+        let mut facts = memberships.filter_map(|number| self.world.fact(*number));
+        let found = facts.find(|membership| model::puts_into(membership, &group, user))?;
+        Some(found.key().clone())
+    }
+
     /// The shortest way from a role to one that has a permission of its own.
     fn role_path(&self, by: &Key, role: &RoleName, permission: &Permission) -> Option<Vec<Key>> {
         let first = model::named_role(&self.world, by, role)?;
-        let mut came_from: HashMap<&Key, Option<&Key>> = HashMap::from([(first.key(), None)]);
+        let mut came_from: HashMap<Key, Option<Key>> = HashMap::from([(first.key().clone(), None)]);
         let mut next = VecDeque::from([first]);
         while let Some(role) = next.pop_front() {
             let Body::Role { permissions, inherits } = role.body() else { continue };
             if permissions.iter().any(|text| text.parse().as_ref() == Ok(permission)) {
-                let mut path = vec![role.key().clone()];
-                let mut at = role.key();
-                while let Some(Some(from)) = came_from.get(at) {
-                    path.push((*from).clone());
-                    at = from;
-                }
-                path.reverse();
-                return Some(path);
+                return Some(way_to(role.key(), &came_from));
             }
             for name in inherits {
                 let Some(found) = model::named_role(&self.world, role.key(), name) else {
                     continue;
                 };
                 if !came_from.contains_key(found.key()) {
-                    came_from.insert(found.key(), Some(role.key()));
+                    came_from.insert(found.key().clone(), Some(role.key().clone()));
                     next.push_back(found);
                 }
             }
@@ -214,100 +146,27 @@ impl Snapshot {
 
     /// The subject that a principal is of its own.
     fn who(&self, principal: &Principal) -> Result<Subject, Guard> {
-        let user = self.world.get(&Key::new(USER.clone(), &principal.uid));
-        let mut accounts = self.world.of_kind(&SERVICE_ACCOUNT);
-        let account = accounts.find(|account| **account.uid() == *principal.uid);
-        match (user, account) {
-            (Some(_), Some(_)) => Err(Guard::SharedIdentity(principal.uid.clone())),
-            (Some(found), None) | (None, Some(found)) => {
-                found.as_subject().ok_or_else(|| Guard::UnknownPrincipal(principal.uid.clone()))
-            }
-            (None, None) => Err(Guard::UnknownPrincipal(principal.uid.clone())),
-        }
-    }
-
-    /// The single changes that would give least beside what was asked.
-    fn suggestions(
-        &self,
-        question: &Question,
-        check: &Check<'_>,
-        subject: &Subject,
-    ) -> Vec<Suggestion> {
-        let mut found: Vec<(usize, Suggestion)> = Vec::new();
-        if let Subject::User { name, .. } = subject {
-            for group in self.granted_groups(check) {
-                let cost = self.by_subject.row(group.0).iter();
-                let cost = cost.map(|grant| self.roles.permissions(grant.role).count()).sum();
-                found.push((cost, Suggestion::Join { group: group.1, user: name.to_string() }));
-            }
-        }
-        for extent in self.bindable(question, check.kind) {
-            if let Some((cost, role)) = self.least_role(&extent.home, check.permission) {
-                found.push((cost, Suggestion::Bind { role, subject: subject.clone(), extent }));
-            }
-        }
-        found.sort_by_key(|(cost, _)| *cost);
-        found.into_iter().take(SUGGESTIONS).map(|(_, suggestion)| suggestion).collect()
-    }
-
-    /// The groups that are there and have what is asked.
-    fn granted_groups(&self, check: &Check<'_>) -> Vec<(u32, Key)> {
-        let mut groups: Vec<(u32, Key)> = Vec::new();
-        let grants = check.nodes.iter().flat_map(|node| self.by_node.row(node));
-        for grant in grants.filter(|grant| self.roles.has(grant.role, check.permission)) {
-            let Some(subject @ Subject::Group { namespace, name, .. }) =
-                self.subjects.get(grant.other)
-            else {
-                continue;
-            };
-            let key = Key::new(GROUP.clone(), name).namespace(namespace);
-            let is_there =
-                self.world.get(&key).is_some_and(|g| g.as_subject().as_ref() == Some(subject));
-            if is_there && groups.iter().all(|(_, other)| *other != key) {
-                groups.push((grant.other, key));
-            }
-        }
-        groups
-    }
-
-    /// What a role could be bound on to cover the place of a question: the nearest first.
-    fn bindable(&self, question: &Question, kind: &KindName) -> Vec<Extent> {
-        let Some(place) = model::place(&self.world, question, kind) else { return Vec::new() };
-        let of_element = |element: model::Element| {
-            // Where whoever administers the object's organization can write.
-            let home = element
-                .reached_from
-                .iter()
-                .find(|home| matches!(home, Home::Organization(_)))
-                .unwrap_or(&Home::Platform);
-            Extent { home: home.clone(), target: element.object }
+        let uid = &principal.uid;
+        let user = self.index.user(&self.world, "", uid);
+        let account = self.index.accounts(&self.world, uid).first().copied();
+        let found = match (user, account) {
+            (Some(_), Some(_)) => return Err(Guard::SharedIdentity(uid.clone())),
+            (user, account) => user.or(account).and_then(|number| self.world.fact(number)),
         };
-        let elements = place.elements.into_iter().map(of_element);
-        let all = Extent { home: Home::Platform, target: Target::Kind(kind.clone()) };
-        let is_of_tenant = *kind == *NAMESPACE;
-        elements
-            .chain([all])
-            .filter(|extent| {
-                model::is_registered_below(&self.world, kind, extent.target.kind())
-                    || (is_of_tenant && extent.target.kind() == kind)
-            })
-            .collect()
+        let subject = found.as_deref().and_then(Fact::as_subject);
+        subject.ok_or_else(|| Guard::UnknownPrincipal(uid.clone()))
     }
+}
 
-    /// The role with the fewest permissions that has one and can be named from a home.
-    fn least_role(&self, home: &Home, permission: u32) -> Option<(usize, Key)> {
-        let wanted = self.catalogue.permission(permission)?;
-        let may = |key: &Key| key.home() == Home::Platform || key.home() == *home;
-        let roles = self.world.of_kind(&ROLE).filter(|role| may(role.key()));
-        let has = roles.filter_map(|role| {
-            let name =
-                RoleName { namespace: role.key().namespace.clone(), name: role.key().name.clone() };
-            self.role_path(role.key(), &name, wanted)?;
-            let Body::Role { permissions, inherits } = role.body() else { return None };
-            Some((permissions.len() + 64 * inherits.len(), role.key().clone()))
-        });
-        has.min()
+fn way_to(role: &Key, came_from: &HashMap<Key, Option<Key>>) -> Vec<Key> {
+    let mut way = vec![role.clone()];
+    let mut at = role;
+    while let Some(Some(from)) = came_from.get(at) {
+        way.push(from.clone());
+        at = from;
     }
+    way.reverse();
+    way
 }
 
 impl fmt::Display for Explanation {
@@ -352,17 +211,6 @@ impl fmt::Display for Guard {
                 write!(f, "there is no user named {uid} and no service account with that UID")
             }
             Self::NoRole(permission) => write!(f, "no role has {permission}"),
-        }
-    }
-}
-
-impl fmt::Display for Suggestion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Join { group, user } => write!(f, "put {user} into {group}"),
-            Self::Bind { role, subject, extent } => {
-                write!(f, "bind {role} to {subject} on {extent}, with {}", extent.home)
-            }
         }
     }
 }

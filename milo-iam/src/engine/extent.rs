@@ -3,20 +3,21 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,
-    sync::{Arc, LazyLock},
+    sync::LazyLock,
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Permission, Principal, Question, TenantRef, Within,
-    world::{Body, Fact, Home, Key, KindName, ORGANIZATION, PROJECT, Plane, Target, USER},
+    Permission, Principal, Question, TenantRef, Text, Within,
+    world::{Home, HomeRef, Key, KindName, ORGANIZATION, PROJECT, Plane, Target, TargetRef, USER},
 };
 
 use super::{
     catalogue::{Kind, Registered},
-    resolve::{Above, Nodes},
-    snapshot::{Element, KeyRef, Named, Snapshot},
+    resolve::{Above, Nodes, Object},
+    snapshot::Snapshot,
+    tenant::Tenant,
 };
 
 /// What a grant covers: a target and what is below it, within the reach of a home.
@@ -74,19 +75,19 @@ impl Objects<'_> {
 
     /// The objects that exist, in the order of their keys, after one. Only objects whose kind the
     /// snapshot holds are known to it: for others, use the [`extents`](Self::extents).
-    pub fn iter_after<'s>(&'s self, after: Option<&Key>) -> impl Iterator<Item = &'s Key> {
+    pub fn iter_after<'s>(&'s self, after: Option<&Key>) -> impl Iterator<Item = Key> + use<'s> {
         // Without an extent there is nothing to look for.
-        let kind = self.kind;
-        let facts =
-            (!self.extents.is_empty()).then(|| self.snapshot.world.of_kind_after(kind, after));
-        facts.into_iter().flatten().map(|fact| fact.key()).filter(|key| self.has(key))
+        let world = &self.snapshot.world;
+        let numbers = (!self.extents.is_empty()).then(|| world.numbers_of_kind(self.kind, after));
+        let facts = numbers.into_iter().flatten().filter_map(|number| world.at(number));
+        facts.map(|fact| fact.key.to_owned()).filter(|key| self.has(key))
     }
 
     /// A page of [`iter_after`](Self::iter_after). Pages of several snapshots fit together: each
     /// object that is there throughout comes once.
     #[must_use]
     pub fn page(&self, after: Option<&Key>, limit: usize) -> Page<Key> {
-        Page::of(self.iter_after(after).cloned(), limit)
+        Page::of(self.iter_after(after), limit)
     }
 
     fn has(&self, key: &Key) -> bool {
@@ -112,8 +113,8 @@ impl Snapshot {
         let Registered { id, kind } = self.catalogue.registered(permission)?;
         let mut nodes = Vec::new();
         for subject in self.subjects_of(principal) {
-            let grants = self.by_subject.row(subject).iter();
-            nodes.extend(grants.filter(|g| self.roles.has(g.role, *id)).map(|g| g.other));
+            let grants = self.index.by_subject.row(subject).iter();
+            nodes.extend(grants.filter(|g| self.roles.has(g.1.role, *id)).map(|g| g.0));
         }
         Some(Objects {
             snapshot: self,
@@ -128,10 +129,11 @@ impl Snapshot {
         nodes.sort_unstable();
         nodes.dedup();
         let found = nodes.iter().filter_map(|node| {
-            let extent = self.extents.get(*node)?;
-            Some((extent, (*node, self.covering(kind, extent)?)))
+            let extent = self.extent(*node)?;
+            let covering = self.covering(kind, &extent)?;
+            Some((extent, (*node, covering)))
         });
-        let found: BTreeMap<&Extent, (u32, Nodes)> = found.collect();
+        let found: BTreeMap<Extent, (u32, Nodes)> = found.collect();
         let mut kept: HashSet<u32> = found.values().map(|(node, _)| *node).collect();
         let needed = found.into_iter().filter(|(_, (own, covering))| {
             let is_covered = covering.iter().any(|node| node != *own && kept.contains(&node));
@@ -140,13 +142,20 @@ impl Snapshot {
             }
             !is_covered
         });
-        needed.map(|(extent, _)| extent.clone()).collect()
+        needed.map(|(extent, _)| extent).collect()
+    }
+
+    /// What a node is.
+    pub(super) fn extent(&self, node: u32) -> Option<Extent> {
+        let nodes = &self.index.nodes;
+        let home = nodes.homes.get(nodes.home(node)?)?.clone();
+        Some(Extent { home, target: nodes.target(&self.world, node)?.to_owned() })
     }
 
     /// The control plane in which an object is named: that of its project, or the platform's.
     pub(super) fn control_plane_of(&self, key: &Key) -> Option<Within> {
         let Plane::Project(uid) = &key.plane else { return Some(Within::Platform) };
-        let name = self.project(uid)?.fact.key().name.to_string();
+        let name = self.index.project(uid)?.name.to_string();
         Some(Within::Project(TenantRef { name, uid: uid.to_string() }))
     }
 
@@ -165,57 +174,49 @@ impl Snapshot {
     }
 
     fn covering_object(&self, kind: &Kind, extent: &Extent) -> Option<Nodes> {
-        let (fact, above) = self.object_in_reach(extent)?;
-        let is_above = [above.organization, above.project, above.user]
-            .into_iter()
-            .flatten()
-            .any(|element| element.fact.as_target() == extent.target);
-        if !is_above && fact.key().kind != kind.name {
+        let (number, above) = self.object_in_reach(extent)?;
+        let fact = self.world.at(number)?;
+        let target = TargetRef::from(&extent.target);
+        let is_it = |number: u32| self.world.at(number).is_some_and(|f| f.as_target() == target);
+        let is_above = [above.organization, above.project].into_iter().flatten();
+        let mut is_above = is_above.map(|t| t.fact).chain(above.user.map(|user| user.fact));
+        let is_above = is_above.any(is_it);
+        if !is_above && fact.key.kind != (&kind.name).into() {
             return None;
         }
-        let element = self.element(KeyRef::from(fact.key()));
-        let object = element.filter(|_| !is_above);
+        let object = if is_above { None } else { self.object_of(number) };
         Some(self.collect(kind, object, above))
     }
 
-    /// An object that is there and in reach of its extent's home, with what is above it.
-    pub(super) fn object_in_reach(&self, extent: &Extent) -> Option<(&Arc<Fact>, Above<'_>)> {
-        let Target::Object { kind, namespace, name, uid } = &extent.target else { return None };
-        let is_meant = |fact: &Fact| {
-            fact.as_target() == extent.target && is_in_reach(&extent.home, self.above_object(fact))
-        };
-        let known = self.named.find(Named::hash_of(kind, namespace, name, uid), |e| is_meant(&e.0));
-        let found = known.map(|known| &known.0).or_else(|| {
-            // Not known to bindings yet: it may be anywhere.
-            let key = Key::new(kind.clone(), name).namespace(namespace);
-            let projects = self.world.of_kind(&PROJECT);
-            let elsewhere = projects.map(|project| key.clone().in_project(project.uid()));
-            let keys = std::iter::once(key.clone()).chain(elsewhere);
-            keys.filter_map(|key| self.world.get(&key)).find(|fact| is_meant(fact))
-        });
-        found.map(|fact| (fact, self.above_object(fact)))
+    /// The number of an object that is there and in reach of its extent's home, with what is above
+    /// it.
+    pub(super) fn object_in_reach(&self, extent: &Extent) -> Option<(u32, Above<'_>)> {
+        let target = TargetRef::from(&extent.target);
+        let found = self.index.facts_meant(&self.world, target).into_iter();
+        let mut found = found.map(|number| (number, self.above_object(number)));
+        found.find(|(_, above)| is_in_reach(&extent.home, *above))
     }
 
     /// What is above an object by stored facts, itself included when it is a tenant.
-    fn above_object(&self, fact: &Fact) -> Above<'_> {
-        let key = fact.key();
-        let tenant = match (&key.plane, key.home()) {
-            (Plane::Project(uid), _) => self.project(uid),
-            (Plane::Platform, Home::Organization(name)) => {
-                self.tenant(&ORGANIZATION, &TenantRef::named(&*name))
+    fn above_object(&self, number: u32) -> Above<'_> {
+        let above = || {
+            let key = self.world.at(number)?.key;
+            match (key.project, key.home()) {
+                (Some(uid), _) => self.above(self.index.project(uid)?),
+                (None, HomeRef::Organization(name)) => {
+                    self.above(self.index.tenant(false, "", name)?)
+                }
+                (None, _) => self.tenant_above(self.index.nodes.kinds.find(key.kind)?, key),
             }
-            (Plane::Platform, _) => self.element(KeyRef::from(key)),
         };
-        tenant.and_then(|tenant| self.above(tenant)).unwrap_or_default()
+        above().unwrap_or_default()
     }
 
     fn covering_kind(&self, kind: &Kind, home: &Home, of: &KindName) -> Option<Nodes> {
         let mut above = match home {
             Home::Platform => Above::default(),
-            Home::Organization(name) => {
-                self.above(self.tenant(&ORGANIZATION, &TenantRef::named(&**name))?)?
-            }
-            Home::Project(uid) => self.above(self.project(uid)?)?,
+            Home::Organization(name) => self.above(self.index.tenant(false, "", name)?)?,
+            Home::Project(uid) => self.above(self.index.project(uid)?)?,
         };
         if *of == kind.name {
             // Any object of the kind within reach.
@@ -225,7 +226,7 @@ impl Snapshot {
         } else if *of == *ORGANIZATION && above.project.is_none() {
             above.organization = above.organization.or(Some(&NEW_ORGANIZATION));
         } else if *of == *USER && *home == Home::Platform {
-            above.user = Some(&NEW_USER);
+            above.user = Some(Object::any());
         } else {
             return None;
         }
@@ -237,23 +238,11 @@ impl Snapshot {
 fn is_in_reach(home: &Home, above: Above<'_>) -> bool {
     match home {
         Home::Platform => true,
-        Home::Organization(name) => {
-            above.organization.is_some_and(|found| found.fact.key().name == *name)
-        }
-        Home::Project(uid) => above.project.is_some_and(|found| found.fact.uid() == uid),
+        Home::Organization(name) => above.organization.is_some_and(|found| found.name == *name),
+        Home::Project(uid) => above.project.is_some_and(|found| found.uid == *uid),
     }
 }
 
-/// A tenant that does not exist, to stand for any.
-fn anyone(kind: &KindName, body: Body) -> Element {
-    // No object has such a name.
-    let fact = Fact::new(Key::new(kind.clone(), "\0"), "\0", body);
-    Element { fact: Arc::new(fact), nodes: Arc::default() }
-}
-
-static NEW_ORGANIZATION: LazyLock<Element> =
-    LazyLock::new(|| anyone(&ORGANIZATION, Body::Organization));
-static NEW_PROJECT: LazyLock<Element> = LazyLock::new(|| {
-    anyone(&PROJECT, Body::Project { organization: "".into(), organization_uid: "".into() })
-});
-static NEW_USER: LazyLock<Element> = LazyLock::new(|| anyone(&USER, Body::User));
+static NEW_ORGANIZATION: LazyLock<Tenant> = LazyLock::new(|| Tenant::any(None));
+static NEW_PROJECT: LazyLock<Tenant> =
+    LazyLock::new(|| Tenant::any(Some((Text::default(), Text::default()))));

@@ -7,7 +7,7 @@ use crate::{
     world::{Body, Fact, Home, Key, Target},
 };
 
-use super::{catalogue::Registered, extent::Extent, rows::about, snapshot::Snapshot};
+use super::{catalogue::Registered, extent::Extent, snapshot::Snapshot};
 
 /// The verb on a role that lets whoever has it bind the role, whatever they have themselves.
 const BIND: (&str, &str, &str) = ("iam.miloapis.com", "roles", "bind");
@@ -124,8 +124,8 @@ impl Snapshot {
             // What the extent does not cover is not granted.
             let Some(nodes) = self.covering(kind, extent) else { continue };
             let holds = nodes.iter().any(|node| {
-                let mut granted = about(self.by_node.row(node), &subjects);
-                granted.any(|grant| self.roles.has(grant.role, *id))
+                let row = self.index.by_node.row(node);
+                row.find_about(&subjects, |granted| self.roles.has(granted.role, *id)).is_some()
             });
             if !holds {
                 missing.push(permission);
@@ -141,11 +141,8 @@ impl Snapshot {
         let mut next = 0;
         while let Some(role) = roles.get(next).cloned() {
             next += 1;
-            let Some(Body::Role { permissions, inherits }) =
-                self.world.get(&role).map(|fact| fact.body())
-            else {
-                continue;
-            };
+            let Some(fact) = self.world.get(&role) else { continue };
+            let Body::Role { permissions, inherits } = fact.body() else { continue };
             let own = permissions.iter().filter_map(|text| text.parse::<Permission>().ok());
             found.extend(own.filter(|own| self.catalogue.is_registered(own)));
             for name in inherits {

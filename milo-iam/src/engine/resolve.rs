@@ -2,25 +2,19 @@
 
 use crate::{
     Question, TenantRef, Within,
-    world::{
-        Body, Fact, KindName, NAMESPACE, ORGANIZATION, ORGANIZATION_NAMESPACE_PREFIX, PROJECT, USER,
-    },
+    persistent::Fingerprint,
+    world::{KeyRef, KindRef, NAMESPACE, ORGANIZATION_NAMESPACE_PREFIX, USER},
 };
 
 use super::{
     catalogue::Kind,
-    snapshot::{Element, HomeEntry, HomeRef, KeyRef, Snapshot},
+    index::PLATFORM,
+    snapshot::Snapshot,
+    tenant::{NO_FACT, ORGANIZATION_ID, PROJECT_ID, Tenant, USER_ID},
 };
 
-/// The kinds of tenants have the first ids of kinds, in this order.
-pub(super) const TENANT_KINDS: [fn() -> &'static KindName; 3] =
-    [|| &ORGANIZATION, || &PROJECT, || &USER];
-const ORGANIZATION_ID: u32 = 0;
-const PROJECT_ID: u32 = 1;
-const USER_ID: u32 = 2;
-
 /// The homes whose bindings may reach a place, at most: platform, organization and project.
-type Homes<'a> = [Option<&'a HomeEntry>; 3];
+type Homes = [Option<u32>; 3];
 
 /// A few nodes. More than fit here are rare and go elsewhere.
 #[derive(Clone, Debug, Default)]
@@ -46,12 +40,26 @@ impl Nodes {
     }
 }
 
+/// An object that exists: its number, and by what its nodes are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Object {
+    pub(super) fact: u32,
+    key: Fingerprint,
+}
+
+impl Object {
+    /// One that does not exist, to stand for any.
+    pub(super) fn any() -> Self {
+        Self { fact: NO_FACT, key: Fingerprint::of("") }
+    }
+}
+
 /// What is above a place.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Above<'a> {
-    pub(super) organization: Option<&'a Element>,
-    pub(super) project: Option<&'a Element>,
-    pub(super) user: Option<&'a Element>,
+    pub(super) organization: Option<&'a Tenant>,
+    pub(super) project: Option<&'a Tenant>,
+    pub(super) user: Option<Object>,
 }
 
 impl Snapshot {
@@ -67,29 +75,49 @@ impl Snapshot {
         match &question.within {
             Within::Platform => {}
             Within::Organization(tenant) => {
-                seen_from = self.above(self.tenant(&ORGANIZATION, tenant)?)?;
+                seen_from = self.above(self.tenant(false, tenant)?)?;
             }
             Within::Project(tenant) => {
-                let found = self.tenant(&PROJECT, tenant)?;
+                let found = self.tenant(true, tenant)?;
                 seen_from = self.above(found)?;
-                project = Some(&**found.fact.uid());
+                project = Some(&*found.uid);
             }
-            Within::User(tenant) => seen_from = self.above(self.tenant(&USER, tenant)?)?,
+            Within::User(tenant) => {
+                let user = self.user("", &tenant.name)?;
+                let uid = self.world.at(user.fact)?.uid;
+                seen_from.user = tenant.means(uid).then_some(user);
+                seen_from.user?;
+            }
         }
-        let key = is_object.then(|| KeyRef {
-            kind: &kind.name,
+        let key = KeyRef {
+            kind: KindRef::from(&kind.name),
             project,
             namespace: if is_namespace { "" } else { namespace },
             name: &question.name,
-        });
-        let object = key.and_then(|key| self.element(key));
+        };
+        let object = if is_object { self.object(kind.id, key) } else { None };
         let above = if project.is_some() {
             seen_from
         } else {
-            let is_tenant = is_object && [ORGANIZATION_ID, PROJECT_ID, USER_ID].contains(&kind.id);
-            self.on_platform(question, namespace, is_object, is_tenant, object, seen_from)?
+            let tenant = is_object.then(|| self.tenant_above(kind.id, key)).flatten();
+            let is_tenant = is_object && kind.id <= USER_ID;
+            self.on_platform(question, namespace, is_object, is_tenant, tenant, seen_from)?
         };
         Some(self.collect(kind, object, above))
+    }
+
+    /// What is above an object of the platform that is a tenant: the object itself to begin with.
+    pub(super) fn tenant_above(&self, kind: u32, key: KeyRef<'_>) -> Option<Above<'_>> {
+        match kind {
+            ORGANIZATION_ID | PROJECT_ID => {
+                self.above(self.index.tenant(kind == PROJECT_ID, key.namespace, key.name)?)
+            }
+            USER_ID => {
+                let user = Some(self.user(key.namespace, key.name)?);
+                Some(Above { user, ..Above::default() })
+            }
+            _ => None,
+        }
     }
 
     /// What is above an object or a collection of the platform, seen from a control plane.
@@ -99,111 +127,140 @@ impl Snapshot {
         namespace: &str,
         is_object: bool,
         is_tenant: bool,
-        object: Option<&'a Element>,
+        tenant: Option<Above<'a>>,
         seen_from: Above<'a>,
     ) -> Option<Above<'a>> {
         let organization = namespace.strip_prefix(ORGANIZATION_NAMESPACE_PREFIX);
-        let mut above = match (organization, object) {
-            (Some(name), _) => self.tenant(&ORGANIZATION, &TenantRef::named(name)),
-            (None, Some(found)) if is_tenant => Some(found),
-            (None, _) => None,
+        let mut above = match organization {
+            Some(name) => self.index.tenant(false, "", name).and_then(|found| self.above(found)),
+            None => tenant,
         }
-        .and_then(|found| self.above(found))
         .unwrap_or_default();
         match question.within {
             Within::Organization(_) if !is_object && namespace.is_empty() => above = seen_from,
             Within::Organization(_) if !is_same(above.organization, seen_from.organization) => {
                 return None;
             }
-            Within::User(_) if is_tenant && !is_same(above.user, seen_from.user) => return None,
+            Within::User(_) if is_tenant && above.user != seen_from.user => return None,
             Within::User(_) => above.user = seen_from.user,
             _ => {}
         }
         Some(above)
     }
 
-    pub(super) fn tenant(&self, kind: &KindName, tenant: &TenantRef) -> Option<&Element> {
-        let key = KeyRef { kind, project: None, namespace: "", name: &tenant.name };
-        self.element(key).filter(|found| tenant.means(found.fact.uid()))
+    /// An object that bindings name, of a kind with an id.
+    fn object(&self, kind: u32, key: KeyRef<'_>) -> Option<Object> {
+        self.index.named(kind, key).map(|(fact, key)| Object { fact, key })
+    }
+
+    /// An object that exists, by the number of its fact.
+    pub(super) fn object_of(&self, fact: u32) -> Option<Object> {
+        let key = self.index.fingerprint(self.world.at(fact)?.key);
+        Some(Object { fact, key })
+    }
+
+    fn user(&self, namespace: &str, name: &str) -> Option<Object> {
+        let fact = self.index.user(&self.world, namespace, name)?;
+        let key = KeyRef { namespace, ..KeyRef::new(&USER, name) };
+        Some(Object { fact, key: self.index.fingerprint(key) })
+    }
+
+    /// The organization or the project that is meant.
+    pub(super) fn tenant(&self, is_project: bool, tenant: &TenantRef) -> Option<&Tenant> {
+        let found = self.index.tenant(is_project, "", &tenant.name);
+        found.filter(|found| tenant.means(&found.uid))
     }
 
     /// A tenant and what is above it; nothing when its organization is not there.
-    pub(super) fn above<'a>(&'a self, tenant: &'a Element) -> Option<Above<'a>> {
-        match tenant.fact.body() {
-            Body::Organization => Some(Above { organization: Some(tenant), ..Above::default() }),
-            Body::Project { organization, organization_uid } => {
-                let key = KeyRef {
-                    kind: &ORGANIZATION,
-                    project: None,
-                    namespace: "",
-                    name: organization,
-                };
-                let above = self.element(key).filter(|e| e.fact.uid() == organization_uid)?;
-                Some(Above { organization: Some(above), project: Some(tenant), user: None })
-            }
-            Body::User => Some(Above { user: Some(tenant), ..Above::default() }),
-            _ => None,
-        }
-    }
-
-    fn home_of(&self, tenant: Option<&Element>) -> Option<&HomeEntry> {
-        let fact: &Fact = &tenant?.fact;
-        self.home(match fact.body() {
-            Body::Organization => HomeRef::Organization(&fact.key().name),
-            _ => HomeRef::Project(fact.uid()),
-        })
+    pub(super) fn above<'a>(&'a self, tenant: &'a Tenant) -> Option<Above<'a>> {
+        let Some((organization, uid)) = &tenant.organization else {
+            return Some(Above { organization: Some(tenant), ..Above::default() });
+        };
+        let above = self.index.tenant(false, "", organization).filter(|found| found.uid == *uid)?;
+        Some(Above { organization: Some(above), project: Some(tenant), user: None })
     }
 
     /// The nodes of the object and of what is above it, by homes that reach them, as far as the kind
     /// is registered below.
-    pub(super) fn collect(&self, kind: &Kind, object: Option<&Element>, above: Above<'_>) -> Nodes {
-        let platform = self.home(HomeRef::Platform);
-        let organization = self.home_of(above.organization);
-        let project = self.home_of(above.project);
-        let homes: Homes<'_> = [platform, organization, project];
-        let mut nodes = Nodes::default();
-        let mut add = |element: Option<&Element>, element_kind: u32, homes: Homes<'_>| {
-            let of_element = element.map(|e| &*e.nodes).unwrap_or_default();
-            if !of_element.is_empty() && kind.above.contains(&element_kind) {
-                let reaches = |home: u32| homes.iter().flatten().any(|found| found.id == home);
-                of_element.iter().filter(|n| reaches(n.0)).for_each(|n| nodes.push(n.1));
-            }
-        };
-        let is_above = |other: Option<&Element>| is_same(object, other) && object.is_some();
-        if ![above.organization, above.project, above.user].into_iter().any(is_above) {
-            add(object, kind.id, homes);
-        }
-        add(above.project, PROJECT_ID, homes);
-        add(above.organization, ORGANIZATION_ID, [platform, organization, None]);
-        add(above.user, USER_ID, [platform, None, None]);
-        let tenants_in_reach = [
-            [above.organization, above.project, above.user],
-            [above.organization, above.project, None],
-            [None, above.project, None],
+    pub(super) fn collect(&self, kind: &Kind, object: Option<Object>, above: Above<'_>) -> Nodes {
+        let Above { organization, project, user } = above;
+        let homes: Homes = [
+            Some(PLATFORM),
+            organization.and_then(|tenant| tenant.home),
+            project.and_then(|tenant| tenant.home),
         ];
-        for (home, tenants) in homes.into_iter().zip(tenants_in_reach) {
-            let is_there = |found: u32| {
-                found == kind.id || tenants.get(found as usize).copied().flatten().is_some()
-            };
-            for (found, node) in home.into_iter().flat_map(|home| home.kinds.iter()) {
-                if is_there(*found) && kind.above.contains(found) {
-                    nodes.push(*node);
-                }
-            }
+        let mut nodes = Nodes::default();
+        if let Some(object) = object.filter(|object| !self.is_above(kind.id, *object, above)) {
+            self.add_object(object, &homes, &mut nodes);
+        }
+        if let Some(project) = project.filter(|_| kind.above.contains(&PROJECT_ID)) {
+            add_tenant(project, &homes, &mut nodes);
+        }
+        if let Some(organization) = organization.filter(|_| kind.above.contains(&ORGANIZATION_ID)) {
+            add_tenant(organization, &homes[..2], &mut nodes);
+        }
+        if let Some(user) = user.filter(|_| kind.above.contains(&USER_ID)) {
+            self.add_object(user, &homes[..1], &mut nodes);
+        }
+        let (has_project, has_organization) = (project.is_some(), organization.is_some());
+        let of_platform = [has_organization, has_project, user.is_some()];
+        add_kinds(kind, &self.index.platform_kinds, of_platform, &mut nodes);
+        if let Some(organization) = organization {
+            add_kinds(kind, &organization.kinds, [true, has_project, false], &mut nodes);
+        }
+        if let Some(project) = project {
+            add_kinds(kind, &project.kinds, [false, true, false], &mut nodes);
         }
         nodes
     }
+
+    fn add_object(&self, object: Object, homes: &[Option<u32>], nodes: &mut Nodes) {
+        for node in self.index.nodes_of(object.fact, object.key) {
+            if reaches(homes, self.index.nodes.home(node)) {
+                nodes.push(node);
+            }
+        }
+    }
+
+    /// Whether an object is one of those that are above, as far as bindings can tell.
+    fn is_above(&self, kind: u32, object: Object, above: Above<'_>) -> bool {
+        if kind > USER_ID {
+            return false;
+        }
+        let tenants = [above.organization, above.project].into_iter().flatten();
+        let mut all = tenants.map(|tenant| tenant.fact).chain(above.user.map(|user| user.fact));
+        let target = |fact: u32| self.world.at(fact).map(|fact| fact.as_target());
+        all.any(|fact| fact == object.fact || target(fact) == target(object.fact))
+    }
 }
 
-/// Whether bindings mean the same object by two, or both are nothing.
-fn is_same(a: Option<&Element>, b: Option<&Element>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => {
-            let (one, other) = (a.fact.key(), b.fact.key());
-            a.fact.uid() == b.fact.uid()
-                && (&one.kind, &one.namespace, &one.name)
-                    == (&other.kind, &other.namespace, &other.name)
-        }
-        (a, b) => a.is_none() && b.is_none(),
+fn reaches(homes: &[Option<u32>], home: Option<u32>) -> bool {
+    home.is_some() && homes.contains(&home)
+}
+
+fn add_tenant(tenant: &Tenant, homes: &[Option<u32>], nodes: &mut Nodes) {
+    let reached = tenant.nodes.iter().filter(|(home, _)| reaches(homes, Some(*home)));
+    reached.for_each(|(_, node)| nodes.push(*node));
+}
+
+/// The nodes of one home for whole kinds: that of the object, and those of tenants that are above
+/// and within the home's reach.
+fn add_kinds(kind: &Kind, kinds: &[(u32, u32)], tenants: [bool; 3], nodes: &mut Nodes) {
+    if kinds.is_empty() {
+        return;
     }
+    for above in &kind.above {
+        let is_there =
+            *above == kind.id || tenants.get(*above as usize).copied().unwrap_or_default();
+        if let Ok(at) = kinds.binary_search_by_key(above, |(kind, _)| *kind)
+            && is_there
+        {
+            nodes.push(kinds[at].1);
+        }
+    }
+}
+
+/// Whether two tenants are one, or neither is there.
+fn is_same(a: Option<&Tenant>, b: Option<&Tenant>) -> bool {
+    a.map(|tenant| tenant.fact) == b.map(|tenant| tenant.fact)
 }

@@ -1,130 +1,18 @@
 //! The facts and their indexes as of one revision.
 
-use std::{hash::Hash, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    Principal, Question, Text,
-    world::{Body, Fact, Home, Key, KindName, Plane, Subject, World},
+    Principal, Question,
+    world::{KindName, World},
 };
 
 use super::{
     catalogue::{Catalogue, Registered, Roles},
-    extent::Extent,
+    index::Index,
     resolve::Nodes,
-    rows::{Grant, Rows, about},
-    slab::Slab,
-    table::{Entry, Table, hash_of},
+    rows::Granted,
 };
-
-/// The system groups have the first ids of subjects, in this order.
-pub(super) const SYSTEM_GROUPS: [&str; 3] =
-    ["system:authenticated", "system:authenticated-users", "system:unauthenticated"];
-
-/// A key whose parts are borrowed, to look one up without making it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct KeyRef<'a> {
-    pub(super) kind: &'a KindName,
-    pub(super) project: Option<&'a str>,
-    pub(super) namespace: &'a str,
-    pub(super) name: &'a str,
-}
-
-impl<'a> From<&'a Key> for KeyRef<'a> {
-    fn from(key: &'a Key) -> Self {
-        let project = match &key.plane {
-            Plane::Platform => None,
-            Plane::Project(uid) => Some(&**uid),
-        };
-        Self { kind: &key.kind, project, namespace: &key.namespace, name: &key.name }
-    }
-}
-
-/// An object that exists and is a tenant or has bindings.
-#[derive(Clone, Debug)]
-pub(super) struct Element {
-    pub(super) fact: Arc<Fact>,
-    /// By home, the node of bindings that name the object.
-    pub(super) nodes: Arc<[(u32, u32)]>,
-}
-
-impl Entry for Element {
-    fn hash(&self) -> u64 {
-        hash_of(&KeyRef::from(self.fact.key()))
-    }
-}
-
-/// An [`Element`], by what bindings name.
-#[derive(Clone, Debug)]
-pub(super) struct Named(pub(super) Arc<Fact>);
-
-impl Named {
-    /// The hash of what bindings name.
-    pub(super) fn hash_of(kind: &KindName, namespace: &str, name: &str, uid: &str) -> u64 {
-        hash_of(&(kind, namespace, name, uid))
-    }
-}
-
-impl Entry for Named {
-    fn hash(&self) -> u64 {
-        let key = self.0.key();
-        Self::hash_of(&key.kind, &key.namespace, &key.name, self.0.uid())
-    }
-}
-
-/// A project, by its UID.
-#[derive(Clone, Debug)]
-pub(super) struct ProjectEntry(pub(super) Arc<Fact>);
-
-impl Entry for ProjectEntry {
-    fn hash(&self) -> u64 {
-        hash_of(&**self.0.uid())
-    }
-}
-
-/// A user or a service account that exists: by what it signs in with, the subjects that it is.
-#[derive(Clone, Debug)]
-pub(super) struct Identity {
-    pub(super) uid: Text,
-    pub(super) subjects: Arc<[u32]>,
-}
-
-impl Entry for Identity {
-    fn hash(&self) -> u64 {
-        hash_of(&*self.uid)
-    }
-}
-
-/// A home that has bindings: their nodes for whole kinds, by kind.
-#[derive(Clone, Debug)]
-pub(super) struct HomeEntry {
-    pub(super) home: Home,
-    pub(super) id: u32,
-    pub(super) kinds: Arc<[(u32, u32)]>,
-}
-
-/// A home whose parts are borrowed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum HomeRef<'a> {
-    Platform,
-    Organization(&'a str),
-    Project(&'a str),
-}
-
-impl<'a> From<&'a Home> for HomeRef<'a> {
-    fn from(home: &'a Home) -> Self {
-        match home {
-            Home::Platform => Self::Platform,
-            Home::Organization(name) => Self::Organization(name),
-            Home::Project(uid) => Self::Project(uid),
-        }
-    }
-}
-
-impl Entry for HomeEntry {
-    fn hash(&self) -> u64 {
-        hash_of(&HomeRef::from(&self.home))
-    }
-}
 
 /// The facts and their indexes as of one revision. It does not change; to copy it costs little.
 ///
@@ -154,16 +42,18 @@ pub struct Snapshot {
     pub(super) world: World,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) roles: Arc<Roles>,
-    pub(super) identities: Table<Identity>,
-    pub(super) elements: Table<Element>,
-    pub(super) named: Table<Named>,
-    pub(super) projects: Table<ProjectEntry>,
-    pub(super) homes: Table<HomeEntry>,
-    pub(super) by_node: Rows,
-    pub(super) by_subject: Rows,
-    pub(super) extents: Slab<Extent>,
-    pub(super) subjects: Slab<Subject>,
-    pub(super) bindings: Slab<Key>,
+    pub(super) index: Index,
+}
+
+/// How many bytes a [`Snapshot`] holds: an estimate, from the sizes of its tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// The facts, with all names.
+    pub facts: usize,
+    /// Who is granted what.
+    pub grants: usize,
+    /// What finds objects, principals and places by name.
+    pub names: usize,
 }
 
 /// The subjects that a principal is.
@@ -189,7 +79,8 @@ pub struct Check<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Witness {
     pub(super) node: u32,
-    pub(super) grant: Grant,
+    pub(super) subject: u32,
+    pub(super) granted: Granted,
 }
 
 impl Snapshot {
@@ -209,6 +100,13 @@ impl Snapshot {
     #[must_use]
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        let (grants, names) = (self.index.memory_of_grants(), self.index.memory_of_names());
+        Memory { facts: self.world.memory(), grants, names }
     }
 
     /// Whether what is asked is granted. What the snapshot does not know is denied;
@@ -238,8 +136,9 @@ impl Snapshot {
     }
 
     fn subjects(&self, principal: &Principal) -> Subjects<'_> {
-        let found = self.identities.find(hash_of(&*principal.uid), |e| *e.uid == *principal.uid);
-        let own = found.map(|found| &*found.subjects).unwrap_or_default();
+        let found = self.index.identity(&principal.uid);
+        let own = found.map(|row| self.index.members.row(row).others());
+        let own = own.unwrap_or_default();
         let (groups, system) = match (principal.authenticated, principal.unauthenticated) {
             (false, false) => ([0; 3], 0),
             (true, false) => ([0, 1, 0], 2),
@@ -254,42 +153,24 @@ impl Snapshot {
         let Subjects { own, groups, system } = self.subjects(principal);
         own.iter().chain(&groups[..system]).copied().collect()
     }
-
-    pub(super) fn element(&self, key: KeyRef<'_>) -> Option<&Element> {
-        self.elements.find(hash_of(&key), |element| KeyRef::from(element.fact.key()) == key)
-    }
-
-    /// The project with a UID.
-    pub(super) fn project(&self, uid: &str) -> Option<&Element> {
-        let found = self.projects.find(hash_of(uid), |entry| **entry.0.uid() == *uid)?;
-        self.element(KeyRef::from(found.0.key()))
-    }
-
-    pub(super) fn home(&self, home: HomeRef<'_>) -> Option<&HomeEntry> {
-        self.homes.find(hash_of(&home), |entry| HomeRef::from(&entry.home) == home)
-    }
 }
 
 impl Check<'_> {
     /// Whether what is asked is granted.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        self.witnesses().next().is_some()
+        self.witness().is_some()
     }
 
-    /// The grants that allow what is asked.
-    pub(super) fn witnesses(&self) -> impl Iterator<Item = Witness> + '_ {
+    /// A grant that allows what is asked.
+    pub(super) fn witness(&self) -> Option<Witness> {
         let Subjects { own, groups, system } = &self.subjects;
-        self.nodes.iter().flat_map(move |node| {
-            let row = self.snapshot.by_node.row(node);
-            let granted = about(row, own).chain(about(row, &groups[..*system]));
-            let has = |grant: &&Grant| self.snapshot.roles.has(grant.role, self.permission);
-            granted.filter(has).map(move |grant| Witness { node, grant: *grant })
+        let has = |granted: Granted| self.snapshot.roles.has(granted.role, self.permission);
+        self.nodes.iter().find_map(|node| {
+            let row = self.snapshot.index.by_node.row(node);
+            let found =
+                row.find_about(own, has).or_else(|| row.find_about(&groups[..*system], has));
+            found.map(|(subject, granted)| Witness { node, subject, granted })
         })
     }
-}
-
-/// Whether objects of a kind are above others.
-pub(super) fn is_tenant(fact: &Fact) -> bool {
-    matches!(fact.body(), Body::Organization | Body::Project { .. } | Body::User)
 }

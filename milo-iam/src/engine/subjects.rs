@@ -1,10 +1,10 @@
 //! Who has a permission: in short, and one by one.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use crate::{
     Principal, Question, Text,
-    world::{Body, Key, MEMBERSHIP, SERVICE_ACCOUNT, Subject, USER, World},
+    world::{BodyRef, SERVICE_ACCOUNT, Subject, SubjectRef, USER},
 };
 
 use super::{
@@ -38,17 +38,19 @@ impl Subjects<'_> {
     #[must_use]
     pub fn subjects(&self) -> Vec<Subject> {
         let Some(check) = &self.check else { return Vec::new() };
-        let grants = check.nodes.iter().flat_map(|node| self.snapshot.by_node.row(node));
-        let has = grants.filter(|grant| self.snapshot.roles.has(grant.role, check.permission));
-        let found = has.filter_map(|grant| self.snapshot.subjects.get(grant.other));
-        found.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+        let Snapshot { world, index, roles, .. } = self.snapshot;
+        let grants = check.nodes.iter().flat_map(|node| index.by_node.row(node).iter());
+        let has = grants.filter(|(_, granted)| roles.has(granted.role, check.permission));
+        let ids: BTreeSet<u32> = has.map(|(subject, _)| subject).collect();
+        let found = ids.into_iter().filter_map(|id| index.subjects.get(world, id));
+        found.map(SubjectRef::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The users and service accounts that exist and may, once they authenticated, by what they
     /// sign in with: in order, after one.
     pub fn iter_after(&self, after: Option<&str>) -> impl Iterator<Item = Text> {
         let subjects = self.subjects();
-        let mut uids = expand(&self.snapshot.world, &subjects);
+        let mut uids = self.snapshot.expand(&subjects);
         if let Some(after) = after {
             uids.retain(|uid| **uid > *after);
         }
@@ -66,38 +68,42 @@ impl Subjects<'_> {
     }
 }
 
-/// Who may be in subjects, by what they sign in with. Whether they are is for checks to say.
-pub(super) fn expand(world: &World, subjects: &[Subject]) -> BTreeSet<Text> {
-    let mut uids = BTreeSet::new();
-    let mut groups = BTreeSet::new();
-    let mut everybody = false;
-    for subject in subjects {
-        match subject {
-            Subject::User { name, .. } => drop(uids.insert(name.clone())),
-            Subject::ServiceAccount { uid, .. } => drop(uids.insert(uid.clone())),
-            Subject::Group { namespace, name, .. } => {
-                groups.insert((namespace, name));
-            }
-            Subject::System(_) => everybody = true,
+impl Snapshot {
+    /// Who may be in subjects, by what they sign in with. Whether they are is for checks to say.
+    pub(super) fn expand(&self, subjects: &[Subject]) -> BTreeSet<Text> {
+        let Self { world, index, .. } = self;
+        if subjects.iter().any(|subject| matches!(subject, Subject::System(_))) {
+            return self.everybody();
         }
-    }
-    if everybody {
-        uids.extend(world.of_kind(&USER).map(|user| user.key().name.clone()));
-        uids.extend(world.of_kind(&SERVICE_ACCOUNT).map(|account| account.uid().clone()));
-    } else if !groups.is_empty() {
-        for membership in world.of_kind(&MEMBERSHIP) {
-            if let Body::Membership { group_namespace, group, user } = membership.body()
-                && groups.contains(&(group_namespace, group))
-            {
-                uids.insert(user.clone());
+        let mut uids = BTreeSet::new();
+        for subject in subjects {
+            match subject {
+                Subject::User { name, .. } => drop(uids.insert(name.clone())),
+                Subject::ServiceAccount { uid, .. } => drop(uids.insert(uid.clone())),
+                Subject::Group { namespace, name, .. } => {
+                    let memberships = index.memberships_in(namespace, name).iter();
+                    let found = memberships.filter_map(|number| world.at(*number));
+                    uids.extend(found.filter_map(|fact| match fact.body() {
+                        BodyRef::Membership { user, .. } => Some(Text::from(user)),
+                        _ => None,
+                    }));
+                }
+                Subject::System(_) => {}
             }
         }
+        uids.retain(|uid| {
+            index.user(world, "", uid).is_some() || !index.accounts(world, uid).is_empty()
+        });
+        uids
     }
-    let is_user = |uid: &Text| world.get(&Key::new(USER.clone(), uid)).is_some();
-    if uids.iter().all(is_user) {
-        return uids;
+
+    /// All users and service accounts, by what they sign in with.
+    pub(super) fn everybody(&self) -> BTreeSet<Text> {
+        let of_kind = |kind| {
+            let numbers = self.world.numbers_of_kind(kind, None);
+            numbers.filter_map(|number| self.world.at(number))
+        };
+        let users = of_kind(&USER).map(|user| user.key.name.into());
+        users.chain(of_kind(&SERVICE_ACCOUNT).map(|account| account.uid.into())).collect()
     }
-    let accounts: HashSet<&Text> = world.of_kind(&SERVICE_ACCOUNT).map(|fact| fact.uid()).collect();
-    uids.retain(|uid| is_user(uid) || accounts.contains(uid));
-    uids
 }

@@ -5,7 +5,7 @@ use crate::Text;
 use super::{
     BINDING, Body, Fact, GROUP, Key, KindName, MEMBERSHIP, ORGANIZATION, PROJECT,
     PROTECTED_RESOURCE, ROLE, RoleName, SERVICE_ACCOUNT, SYSTEM_NAMESPACE, Subject, Target, USER,
-    World, fact::organization_namespace,
+    World, key::organization_namespace,
 };
 
 /// Builds a [`World`] from names. The UID of an object is `NAME-uid`, unless it is put in whole.

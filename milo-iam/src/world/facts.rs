@@ -1,232 +1,150 @@
-//! Facts in the order of their keys, in chunks that copies share.
-//!
-//! To copy a set costs nothing. A change copies one chunk and the list of chunks, if a copy still
-//! holds them; and to tell two sets that come from one another apart, only the chunks that differ
-//! are looked at.
+//! Facts in the order of their keys.
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{Fact, Key};
+use super::{
+    Fact,
+    records::Records,
+    view::{FactRef, KeyRef},
+};
+use crate::persistent::Order;
 
-/// Facts in a full chunk: small enough that copying one is a matter of a microsecond.
-const FULL: usize = 128;
-
-type Chunk = Arc<Vec<Arc<Fact>>>;
-
-/// A set of facts, one for each key.
+/// A set of facts, one for each key. To copy one costs little; see [`persistent`](crate::persistent).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
-    /// No chunk is ever empty.
-    chunks: Arc<Vec<Chunk>>,
-    len: usize,
+    records: Records,
+    order: Order,
 }
 
-/// A place: of a fact, or where one would go.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    chunk: usize,
-    entry: usize,
-}
+/// Facts that are sorted before they go where they belong.
+const RUN: usize = 1 << 16;
 
 impl Facts {
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.order.len()
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<&Arc<Fact>> {
-        let place = self.find(key).ok()?;
-        self.chunks.get(place.chunk)?.get(place.entry)
+    /// How many numbers were given to facts; see [`at`](Self::at).
+    pub(super) fn given(&self) -> u32 {
+        self.records.given()
+    }
+
+    /// A fact by its number.
+    pub(super) fn at(&self, number: u32) -> Option<FactRef<'_>> {
+        self.records.at(number)
+    }
+
+    /// A fact by its number, to keep.
+    pub(super) fn fact(&self, number: u32) -> Option<Arc<Fact>> {
+        self.records.get(number)
+    }
+
+    /// The number of the fact with a key.
+    pub(super) fn number(&self, key: KeyRef<'_>) -> Option<u32> {
+        self.order.get(self.order.find(|number| self.compare(number, key)).ok()?)
+    }
+
+    fn compare(&self, number: u32, key: KeyRef<'_>) -> Ordering {
+        // INVARIANT: what is in the order is there.
+        self.at(number).map_or(Ordering::Equal, |fact| fact.key.cmp(&key))
     }
 
     /// Puts a fact in its place. The one that was there before.
     pub(super) fn insert(&mut self, fact: Arc<Fact>) -> Option<Arc<Fact>> {
-        let place = self.find(fact.key());
-        let chunks = Arc::make_mut(&mut self.chunks);
+        let key = KeyRef::from(fact.key());
+        let place = self.order.find(|number| self.compare(number, key));
+        let number = self.records.push(fact);
         match place {
-            Ok(Place { chunk, entry }) => {
-                Some(std::mem::replace(&mut Arc::make_mut(&mut chunks[chunk])[entry], fact))
+            Ok(place) => {
+                let old = self.order.get(place)?;
+                let replaced = self.fact(old);
+                self.order.set(place, number);
+                self.records.forget(old);
+                replaced
             }
             Err(place) => {
-                insert_at(chunks, place, fact);
-                self.len += 1;
+                self.order.insert(place, number);
                 None
             }
         }
     }
 
     /// Takes the fact with a key out, if it is there.
-    pub(super) fn remove(&mut self, key: &Key) -> Option<Arc<Fact>> {
-        let Place { chunk: at, entry } = self.find(key).ok()?;
-        let chunks = Arc::make_mut(&mut self.chunks);
-        let chunk = Arc::make_mut(&mut chunks[at]);
-        let removed = chunk.remove(entry);
-        self.len -= 1;
-        if chunk.is_empty() {
-            chunks.remove(at);
-        } else if chunk.len() < FULL / 4 {
-            merge(chunks, at);
-        }
-        Some(removed)
+    pub(super) fn remove(&mut self, key: KeyRef<'_>) -> Option<Arc<Fact>> {
+        let place = self.order.find(|number| self.compare(number, key)).ok()?;
+        let number = self.order.get(place)?;
+        let removed = self.fact(number);
+        self.order.remove(place);
+        self.records.forget(number);
+        removed
     }
 
-    /// All facts.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Fact>> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    /// The numbers of all facts.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.order.from(Default::default())
     }
 
-    /// The facts whose keys are not below `key`, or are above it.
-    pub(super) fn from<'a>(
-        &'a self,
-        key: &Key,
+    /// The numbers of the facts whose keys are not below `key`, or are above it.
+    pub(super) fn from(
+        &self,
+        key: KeyRef<'_>,
         inclusive: bool,
-    ) -> impl Iterator<Item = &'a Arc<Fact>> + use<'a> {
-        let found = self.find(key);
+    ) -> impl Iterator<Item = u32> + use<'_> {
+        let found = self.order.find(|number| self.compare(number, key));
         let skip = usize::from(found.is_ok() && !inclusive);
-        let place = found.unwrap_or_else(|place| place);
-        let rest = self.chunks.get(place.chunk..).unwrap_or_default();
-        rest.iter().flat_map(|chunk| chunk.iter()).skip(place.entry + skip)
+        self.order.from(found.unwrap_or_else(|place| place)).skip(skip)
     }
 
     /// For each key, the fact here and the fact there, where they are not the same.
-    pub(super) fn differences<'a>(&'a self, other: &'a Self) -> Differences<'a> {
-        Differences { here: Walk::over(self), there: Walk::over(other) }
-    }
-
-    /// The place of the fact with a key; as an error, where it would go.
-    fn find(&self, key: &Key) -> Result<Place, Place> {
-        let after = self.chunks.partition_point(|chunk| chunk[0].key() <= key);
-        let chunk = after.saturating_sub(1);
-        let Some(facts) = self.chunks.get(chunk) else {
-            return Err(Place { chunk: 0, entry: 0 });
+    pub(super) fn differences<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (Option<Arc<Fact>>, Option<Arc<Fact>>)> + 'a {
+        let compare = |here, there| match (self.at(here), other.at(there)) {
+            (Some(here), Some(there)) => here.key.cmp(&there.key),
+            // INVARIANT: what is in an order is there.
+            _ => Ordering::Equal,
         };
-        facts
-            .binary_search_by(|fact| fact.key().cmp(key))
-            .map(|entry| Place { chunk, entry })
-            .map_err(|entry| Place { chunk, entry })
+        self.order.differences(&other.order, compare).filter_map(|(here, there)| {
+            let here = here.and_then(|number| self.fact(number));
+            let there = there.and_then(|number| other.fact(number));
+            (here != there).then_some((here, there))
+        })
     }
-}
 
-fn insert_at(chunks: &mut Vec<Chunk>, place: Place, fact: Arc<Fact>) {
-    let Place { chunk: at, entry } = place;
-    let Some(chunk) = chunks.get_mut(at) else {
-        return chunks.push(Arc::new(vec![fact]));
-    };
-    if chunk.len() < FULL {
-        return Arc::make_mut(chunk).insert(entry, fact);
+    /// Puts facts where they belong: fast when they come in the order of their keys, as lists do.
+    fn extend(&mut self, run: &mut Vec<Arc<Fact>>) {
+        run.sort_by(|a, b| a.key().cmp(b.key()));
+        for fact in run.drain(..) {
+            let last = self.order.last().and_then(|number| self.at(number));
+            if last.is_some_and(|last| last.key >= KeyRef::from(fact.key())) {
+                self.insert(fact);
+            } else {
+                let number = self.records.push(fact);
+                self.order.push(number);
+            }
+        }
     }
-    if entry == FULL {
-        // Keys often arrive in order: leave the full chunk full.
-        return chunks.insert(at + 1, Arc::new(vec![fact]));
-    }
-    let left = Arc::make_mut(chunk);
-    let mut right = left.split_off(FULL / 2);
-    match entry.checked_sub(FULL / 2) {
-        Some(entry) => right.insert(entry, fact),
-        None => left.insert(entry, fact),
-    }
-    chunks.insert(at + 1, Arc::new(right));
-}
 
-/// Moves the chunk's facts to its left neighbour if they fit well.
-fn merge(chunks: &mut Vec<Chunk>, at: usize) {
-    let Some(before) = at.checked_sub(1) else { return };
-    if chunks[before].len() + chunks[at].len() > FULL / 2 {
-        return;
+    /// How many bytes it holds.
+    pub(super) fn memory(&self) -> usize {
+        self.records.memory() + self.order.memory()
     }
-    let chunk = chunks.remove(at);
-    Arc::make_mut(&mut chunks[before]).extend(chunk.iter().cloned());
 }
 
 /// Of several facts with one key the last one counts.
 impl FromIterator<Arc<Fact>> for Facts {
     fn from_iter<T: IntoIterator<Item = Arc<Fact>>>(facts: T) -> Self {
-        let mut facts: Vec<_> = facts.into_iter().collect();
-        facts.sort_by(|a, b| a.key().cmp(b.key()));
-        facts.dedup_by(|later, kept| {
-            let same = later.key() == kept.key();
-            if same {
-                std::mem::swap(later, kept);
-            }
-            same
-        });
-        let len = facts.len();
-        let chunks = facts.chunks(FULL).map(|chunk| Arc::new(chunk.to_vec())).collect();
-        Self { chunks: Arc::new(chunks), len }
-    }
-}
-
-/// See [`Facts::differences`].
-#[derive(Debug)]
-pub(super) struct Differences<'a> {
-    here: Walk<'a>,
-    there: Walk<'a>,
-}
-
-#[derive(Debug)]
-struct Walk<'a> {
-    chunks: &'a [Chunk],
-    entry: usize,
-}
-
-impl<'a> Walk<'a> {
-    fn over(facts: &'a Facts) -> Self {
-        Self { chunks: &facts.chunks, entry: 0 }
-    }
-
-    /// The chunk that begins here, if one does.
-    fn chunk(&self) -> Option<&'a Chunk> {
-        self.chunks.first().filter(|_| self.entry == 0)
-    }
-
-    fn fact(&self) -> Option<&'a Arc<Fact>> {
-        self.chunks.first()?.get(self.entry)
-    }
-
-    fn advance(&mut self) {
-        self.entry += 1;
-        if self.chunks.first().is_none_or(|chunk| self.entry >= chunk.len()) {
-            self.next_chunk();
-        }
-    }
-
-    fn next_chunk(&mut self) {
-        self.entry = 0;
-        self.chunks = self.chunks.get(1..).unwrap_or_default();
-    }
-}
-
-impl<'a> Iterator for Differences<'a> {
-    type Item = (Option<&'a Arc<Fact>>, Option<&'a Arc<Fact>>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let Self { here, there } = self;
-        loop {
-            if let (Some(one), Some(other)) = (here.chunk(), there.chunk())
-                && Arc::ptr_eq(one, other)
-            {
-                here.next_chunk();
-                there.next_chunk();
-                continue;
-            }
-            let order = match (here.fact(), there.fact()) {
-                (None, None) => return None,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(one), Some(other)) => one.key().cmp(other.key()),
-            };
-            let found =
-                (here.fact().filter(|_| order.is_le()), there.fact().filter(|_| order.is_ge()));
-            if order.is_le() {
-                here.advance();
-            }
-            if order.is_ge() {
-                there.advance();
-            }
-            let same = matches!(found, (Some(one), Some(other)) if Arc::ptr_eq(one, other) || one == other);
-            if !same {
-                return Some(found);
+        let mut all = Self::default();
+        let mut run = Vec::new();
+        for fact in facts {
+            run.push(fact);
+            if run.len() == RUN {
+                all.extend(&mut run);
             }
         }
+        all.extend(&mut run);
+        all
     }
 }
 
@@ -237,7 +155,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        super::{Body, KindName},
+        super::{Body, Key, KindName},
         *,
     };
 
@@ -252,13 +170,16 @@ mod tests {
     }
 
     fn check(facts: &Facts, model: &Model) {
-        assert!(facts.chunks.iter().all(|chunk| !chunk.is_empty() && chunk.len() <= FULL));
+        assert!(facts.order.is_well_formed());
         assert_eq!(facts.len(), model.len());
-        assert!(facts.iter().eq(model.values()));
+        let fact = |number| facts.fact(number).unwrap();
+        assert!(facts.numbers().map(fact).eq(model.values().cloned()));
         let from = key(300);
-        assert!(facts.from(&from, true).eq(model.range(from.clone()..).map(|(_, fact)| fact)));
+        let all = facts.from((&from).into(), true).map(fact);
+        assert!(all.eq(model.range(from.clone()..).map(|(_, fact)| fact.clone())));
         let above = model.range(from.clone()..).filter(|(key, _)| **key != from);
-        assert!(facts.from(&from, false).eq(above.map(|(_, fact)| fact)));
+        let found = facts.from((&from).into(), false).map(fact);
+        assert!(found.eq(above.map(|(_, fact)| fact.clone())));
     }
 
     proptest! {
@@ -278,7 +199,7 @@ mod tests {
                     let fact = Arc::new(fact(key.clone(), version));
                     prop_assert_eq!(facts.insert(fact.clone()), model.insert(key, fact));
                 } else {
-                    prop_assert_eq!(facts.remove(&key), model.remove(&key));
+                    prop_assert_eq!(facts.remove((&key).into()), model.remove(&key));
                 }
             }
             check(&facts, &model);
@@ -290,7 +211,7 @@ mod tests {
                 let keys = before.keys().chain(model.keys()).collect::<std::collections::BTreeSet<_>>();
                 let expected: Vec<_> = keys
                     .into_iter()
-                    .map(|key| (before.get(key), model.get(key)))
+                    .map(|key| (before.get(key).cloned(), model.get(key).cloned()))
                     .filter(|(old, new)| old != new)
                     .collect();
                 prop_assert_eq!(old.differences(&facts).collect::<Vec<_>>(), expected);
@@ -302,6 +223,7 @@ mod tests {
     fn the_last_of_several_counts() {
         let all = [fact(key(1), 0), fact(key(0), 1), fact(key(1), 2)].map(Arc::new);
         let facts: Facts = all.iter().cloned().collect();
-        assert!(facts.iter().eq([&all[1], &all[2]]));
+        let found = facts.numbers().map(|number| facts.fact(number).unwrap());
+        assert!(found.eq([all[1].clone(), all[2].clone()]));
     }
 }

@@ -9,15 +9,20 @@ use std::sync::{Arc, LazyLock};
 mod builder;
 mod fact;
 mod facts;
+mod key;
+mod packed;
 mod read;
+mod records;
+mod reference;
+mod view;
 
 pub use builder::WorldBuilder;
-pub(crate) use fact::organization_namespace;
-pub use fact::{
-    Body, Fact, Home, Key, KindName, ORGANIZATION_NAMESPACE_PREFIX, Plane, RoleName,
-    SYSTEM_NAMESPACE, Subject, Target,
-};
+pub use fact::{Body, Fact};
+pub(crate) use key::organization_namespace;
+pub use key::{Home, Key, KindName, ORGANIZATION_NAMESPACE_PREFIX, Plane, SYSTEM_NAMESPACE};
 pub use read::FactError;
+pub use reference::{RoleName, Subject, Target};
+pub(crate) use view::{BodyRef, FactRef, HomeRef, KeyRef, KindRef, SubjectRef, TargetRef};
 
 pub use crate::Text;
 use facts::Facts;
@@ -65,7 +70,7 @@ impl World {
     pub fn apply(&mut self, change: Change) -> Option<Arc<Fact>> {
         match change {
             Change::Put(fact) => self.facts.insert(fact),
-            Change::Remove(key) => self.facts.remove(&key),
+            Change::Remove(key) => self.facts.remove((&key).into()),
         }
     }
 
@@ -81,17 +86,17 @@ impl World {
 
     /// A fact by its key.
     #[must_use]
-    pub fn get(&self, key: &Key) -> Option<&Arc<Fact>> {
-        self.facts.get(key)
+    pub fn get(&self, key: &Key) -> Option<Arc<Fact>> {
+        self.facts.fact(self.number(key.into())?)
     }
 
     /// All facts, in the order of their keys.
-    pub fn facts(&self) -> impl Iterator<Item = &Arc<Fact>> {
-        self.facts.iter()
+    pub fn facts(&self) -> impl Iterator<Item = Arc<Fact>> {
+        self.facts.numbers().filter_map(|number| self.facts.fact(number))
     }
 
     /// The facts of a kind, in the order of their keys.
-    pub fn of_kind<'a>(&'a self, kind: &'a KindName) -> impl Iterator<Item = &'a Arc<Fact>> {
+    pub fn of_kind<'a>(&'a self, kind: &'a KindName) -> impl Iterator<Item = Arc<Fact>> + 'a {
         self.of_kind_after(kind, None)
     }
 
@@ -100,11 +105,49 @@ impl World {
         &'a self,
         kind: &'a KindName,
         after: Option<&Key>,
-    ) -> impl Iterator<Item = &'a Arc<Fact>> {
-        let first = Key::first_of(kind.clone());
+    ) -> impl Iterator<Item = Arc<Fact>> + use<'a> {
+        let numbers = self.numbers_of_kind(kind, after);
+        numbers.filter_map(|number| self.facts.fact(number))
+    }
+
+    /// The numbers of the facts of a kind whose keys come after one, in the order of their keys.
+    pub(crate) fn numbers_of_kind<'a>(
+        &'a self,
+        kind: &'a KindName,
+        after: Option<&Key>,
+    ) -> impl Iterator<Item = u32> + use<'a> {
         let after = after.filter(|key| key.kind == *kind);
-        let facts = self.facts.from(after.unwrap_or(&first), after.is_none());
-        facts.take_while(move |fact| fact.key().kind == *kind)
+        let first = after.map_or(KeyRef::new(kind, ""), KeyRef::from);
+        let numbers = self.facts.from(first, after.is_none());
+        let is_of_kind =
+            |number: &u32| self.at(*number).is_some_and(|fact| fact.key.kind == kind.into());
+        numbers.take_while(is_of_kind)
+    }
+
+    /// The numbers of all facts.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.facts.numbers()
+    }
+
+    /// The number of the fact with a key. It is not given to another one in this world or one that
+    /// comes from it.
+    pub(crate) fn number(&self, key: KeyRef<'_>) -> Option<u32> {
+        self.facts.number(key)
+    }
+
+    /// A fact by its number.
+    pub(crate) fn at(&self, number: u32) -> Option<FactRef<'_>> {
+        self.facts.at(number)
+    }
+
+    /// A fact by its number, to keep.
+    pub(crate) fn fact(&self, number: u32) -> Option<Arc<Fact>> {
+        self.facts.fact(number)
+    }
+
+    /// How many numbers have been given to facts.
+    pub(crate) fn given(&self) -> usize {
+        self.facts.given() as usize
     }
 
     /// What differs from another world: for each key, the fact here and the fact there. Worlds that
@@ -112,8 +155,14 @@ impl World {
     pub(crate) fn differences<'a>(
         &'a self,
         other: &'a Self,
-    ) -> impl Iterator<Item = (Option<&'a Arc<Fact>>, Option<&'a Arc<Fact>>)> {
+    ) -> impl Iterator<Item = (Option<Arc<Fact>>, Option<Arc<Fact>>)> + 'a {
         self.facts.differences(&other.facts)
+    }
+
+    /// How many bytes it holds: an estimate.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.facts.memory()
     }
 
     /// How many facts there are.

@@ -1,0 +1,166 @@
+//! Ids of nodes: a target, together with the home of the bindings that name it.
+
+use std::sync::Arc;
+
+use crate::{
+    persistent::{Table, hash_of},
+    world::{BINDING, Home, KindName, KindRef, MEMBERSHIP, Target, TargetRef, World},
+};
+
+use super::slab::{Interner, Slab};
+
+/// Stands for the number of a fact when there is none.
+const NO_FACT: u32 = u32::MAX;
+/// Marks the id of a kind. Facts have lesser numbers: the writer makes a new world long before.
+const KIND: u32 = 1 << 31;
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    home: u32,
+    /// The number of a fact that is the target, or the id of a kind.
+    target: u32,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct NodeIds {
+    pub(super) kinds: Interner<KindName>,
+    pub(super) homes: Interner<Home>,
+    ids: Table<u32>,
+    nodes: Slab<Node>,
+    /// Targets that do not exist, by id of the node.
+    named: Table<(u32, Arc<Target>)>,
+    /// Whether a node is about a binding or a membership, of which there are many.
+    about_bookkeeping: bool,
+}
+
+fn rehash_named((id, _): &(u32, Arc<Target>)) -> u64 {
+    hash_of(id)
+}
+
+/// Whether objects of a kind are many, and hardly ever the targets of bindings.
+pub(super) fn is_bookkeeping(kind: KindRef<'_>) -> bool {
+    kind == KindRef::from(&*BINDING) || kind == KindRef::from(&*MEMBERSHIP)
+}
+
+impl NodeIds {
+    pub(super) fn for_entries(expected: usize) -> Self {
+        Self {
+            kinds: Interner::default(),
+            homes: Interner::default(),
+            ids: Table::for_entries(expected),
+            nodes: Slab::default(),
+            named: Table::for_entries(0),
+            about_bookkeeping: false,
+        }
+    }
+
+    /// How many ids have been given.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The home of a node.
+    pub(super) fn home(&self, id: u32) -> Option<u32> {
+        self.nodes.get(id).map(|node| node.home)
+    }
+
+    /// The number of the fact that a node is about.
+    pub(super) fn fact(&self, id: u32) -> Option<u32> {
+        self.nodes.get(id).map(|node| node.target).filter(|target| target & KIND == 0)
+    }
+
+    /// The target of a node.
+    pub(super) fn target<'a>(&'a self, world: &'a World, id: u32) -> Option<TargetRef<'a>> {
+        target(world, &self.kinds, &self.nodes, &self.named, id)
+    }
+
+    /// The nodes about a target, of all homes.
+    pub(super) fn about<'a>(
+        &'a self,
+        world: &'a World,
+        target: TargetRef<'a>,
+    ) -> impl Iterator<Item = u32> + 'a {
+        let is_needed = match target {
+            TargetRef::Object { kind, .. } => self.about_bookkeeping || !is_bookkeeping(kind),
+            TargetRef::Kind(_) => true,
+        };
+        let found = is_needed.then(|| self.ids.having(hash_of(&target)));
+        let found = found.into_iter().flatten().copied();
+        found.filter(move |id| self.target(world, *id) == Some(target))
+    }
+
+    /// The node of a home about a target.
+    pub(super) fn find(&self, world: &World, home: u32, target: TargetRef<'_>) -> Option<u32> {
+        let is_of_home = |id: &u32| self.nodes.get(*id).is_some_and(|node| node.home == home);
+        let is_it = |id: &u32| is_of_home(id) && self.target(world, *id) == Some(target);
+        self.ids.find(hash_of(&target), is_it).copied()
+    }
+
+    /// The id of a new node. It is about a fact, if one is given.
+    pub(super) fn push(
+        &mut self,
+        world: &World,
+        home: u32,
+        new: TargetRef<'_>,
+        fact: Option<u32>,
+    ) -> u32 {
+        let target_id = match (new, fact) {
+            (TargetRef::Kind(kind), _) => KIND | self.kinds.id(kind),
+            (TargetRef::Object { .. }, fact) => fact.unwrap_or(NO_FACT),
+        };
+        if let TargetRef::Object { kind, .. } = new {
+            self.about_bookkeeping |= is_bookkeeping(kind);
+        }
+        let id = self.nodes.push(Node { home, target: target_id });
+        if target_id == NO_FACT {
+            self.named.add(hash_of(&id), (id, Arc::new(new.to_owned())), rehash_named);
+        }
+        let Self { ids, kinds, nodes, named, .. } = self;
+        let rehash = |id: &u32| target(world, kinds, nodes, named, *id).map_or(0, |t| hash_of(&t));
+        ids.add(hash_of(&new), id, rehash);
+        id
+    }
+
+    /// Names a node's target by a fact that came.
+    pub(super) fn appear(&mut self, id: u32, fact: u32) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.target = fact;
+        }
+        self.named.remove(hash_of(&id), |(named, _)| *named == id);
+    }
+
+    /// Keeps the name of a node's target whose fact goes.
+    pub(super) fn vanish(&mut self, id: u32, gone: TargetRef<'_>) {
+        let owned = Arc::new(gone.to_owned());
+        self.named.put(hash_of(&id), (id, owned), |(named, _)| *named == id, rehash_named);
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.target = NO_FACT;
+        }
+    }
+
+    /// How many bytes it holds, without the names of targets that do not exist.
+    pub(super) fn memory(&self) -> usize {
+        let tables = self.ids.memory() + self.nodes.memory() + self.named.memory();
+        tables + self.kinds.memory() + self.homes.memory()
+    }
+}
+
+fn target<'a>(
+    world: &'a World,
+    kinds: &'a Interner<KindName>,
+    nodes: &Slab<Node>,
+    named: &'a Table<(u32, Arc<Target>)>,
+    id: u32,
+) -> Option<TargetRef<'a>> {
+    match nodes.get(id)?.target {
+        NO_FACT => {
+            let found = named.find(hash_of(&id), |(named, _)| *named == id);
+            found.map(|(_, target)| TargetRef::from(&**target))
+        }
+        kind if kind & KIND != 0 => {
+            kinds.get(kind & !KIND).map(|kind| TargetRef::Kind(kind.into()))
+        }
+        fact => Some(world.at(fact)?.as_target()),
+    }
+}

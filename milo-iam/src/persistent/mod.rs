@@ -1,0 +1,12 @@
+//! Collections of which one can keep the past: to copy one costs little, and to change the copy
+//! copies the part that changes.
+
+mod array;
+mod fingerprint;
+mod order;
+mod table;
+
+pub(crate) use array::Array;
+pub(crate) use fingerprint::Fingerprint;
+pub(crate) use order::Order;
+pub(crate) use table::{Table, hash_of};
