@@ -149,7 +149,7 @@ async fn an_object_is_in_memory_once() {
         let range = namespace("ns");
         let listing = cache.list(&range, &Filter::default(), None, None).await.unwrap().unwrap();
         for (record, cached) in records.into_iter().zip(listing.objects) {
-            let address = |bytes: &Bytes| (bytes.as_ptr() as usize, bytes.len());
+            let address = |bytes: &[u8]| (bytes.as_ptr() as usize, bytes.len());
             assert_eq!(address(cached.stored()), address(&record.value), "{}", record.key);
             assert_eq!(address(cached.key().as_bytes()), address(record.key.as_bytes()));
         }

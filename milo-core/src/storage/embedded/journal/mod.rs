@@ -123,7 +123,7 @@ impl Journal {
         if needed <= length {
             return Ok(());
         }
-        let wanted = needed.max(length * 2).max(FIRST_BYTES).min(SEGMENT_BYTES).max(needed);
+        let wanted = (length * 2).clamp(FIRST_BYTES, SEGMENT_BYTES).max(needed);
         // INVARIANT: no longer than a segment or a frame, which are in memory anyway.
         let zeros = vec![0; usize::try_from(wanted - length).unwrap_or(0)];
         self.file().write(length, &zeros)?;
