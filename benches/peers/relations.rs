@@ -115,7 +115,7 @@ impl Relations {
                 self.register(kind, plural, verbs, parents);
             }
             Body::Binding { role, subjects, target } => {
-                self.bind(fact.key(), role, subjects, target)
+                self.bind(fact.key(), role, subjects, target);
             }
             _ => {}
         }

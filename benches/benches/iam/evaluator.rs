@@ -42,7 +42,7 @@ pub(crate) fn by_ids(file: WorldFile, questions: usize) -> Result<Outcome> {
     let checks: Vec<_> = some.iter().map(|question| snapshot.resolve(question)).collect();
     let call = |check: &Option<Check<'_>>| Ok(check.as_ref().is_some_and(Check::is_allowed));
     outcome.measured = measure(&checks, call)?;
-    let hot: Vec<_> = checks.iter().take(HOT).cycle().take(checks.len()).cloned().collect();
+    let hot: Vec<_> = checks.iter().take(HOT).cycle().take(checks.len()).collect();
     let hot = times(&hot, call);
     drop(checks);
     drop(snapshot);

@@ -42,7 +42,7 @@ pub(crate) fn measure<T>(
 }
 
 /// The times of calls.
-pub(crate) fn times<T>(items: &[T], mut call: impl FnMut(&T) -> Result<bool>) -> Times {
+pub(crate) fn times<T>(items: &[&T], mut call: impl FnMut(&T) -> Result<bool>) -> Times {
     let start = Instant::now();
     for item in items {
         let _ = black_box(call(black_box(item)));

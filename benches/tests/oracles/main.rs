@@ -31,7 +31,7 @@ const QUESTIONS_PER_WORLD: usize = 500;
 /// A number from the environment.
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, and is `{text}`")))
+    Some(text.parse().expect("a setting is a number"))
 }
 
 fn seed() -> u64 {
