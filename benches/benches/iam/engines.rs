@@ -26,7 +26,7 @@ pub(crate) struct Engine {
     pub(crate) most_bindings: usize,
     /// How many questions of the file it is asked.
     pub(crate) questions: usize,
-    pub(crate) run: fn(WorldFile, usize) -> Result<Outcome>,
+    pub(crate) run: fn(&WorldFile, usize) -> Result<Outcome>,
 }
 
 /// What an engine did.
@@ -103,7 +103,7 @@ fn asked(relations: &Relations, questions: &[Question]) -> Vec<Asked> {
 
 /// Cedar with those policies and entities, for each question, whose subject and target fit it.
 /// Somebody else chose them, and the request is made: deciding is all that is in the clock.
-fn cedar_slices(file: WorldFile, questions: usize) -> Result<Outcome> {
+fn cedar_slices(file: &WorldFile, questions: usize) -> Result<Outcome> {
     let relations = Relations::of(&file.world);
     let mut by_scope: HashMap<(String, &str), Vec<&Grant>> = HashMap::new();
     for grant in &relations.grants {
@@ -133,7 +133,7 @@ fn cedar_slices(file: WorldFile, questions: usize) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn cedar_all(file: WorldFile, questions: usize) -> Result<Outcome> {
+fn cedar_all(file: &WorldFile, questions: usize) -> Result<Outcome> {
     let relations = Relations::of(&file.world);
     let asked = asked(&relations, &file.questions[..questions]);
     let (cedar, mut outcome) = build(|| {
@@ -144,7 +144,7 @@ fn cedar_all(file: WorldFile, questions: usize) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn regorus(file: WorldFile, questions: usize) -> Result<Outcome> {
+fn regorus(file: &WorldFile, questions: usize) -> Result<Outcome> {
     let relations = Relations::of(&file.world);
     let inputs: Vec<_> = file.questions[..questions].iter().map(rego::input).collect();
     let (rego, mut outcome) = build(|| Rego::new(&relations))?;
@@ -152,7 +152,7 @@ fn regorus(file: WorldFile, questions: usize) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn casbin_all(file: WorldFile, questions: usize) -> Result<Outcome> {
+fn casbin_all(file: &WorldFile, questions: usize) -> Result<Outcome> {
     let relations = Relations::of(&file.world);
     let asked = asked(&relations, &file.questions[..questions]);
     let (casbin, mut outcome) = build(|| Casbin::new(&relations, &asked))?;

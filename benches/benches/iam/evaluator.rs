@@ -34,10 +34,9 @@ pub(crate) struct Details {
 }
 
 /// Questions whose names were looked up before.
-pub(crate) fn by_ids(file: WorldFile, questions: usize) -> Result<Outcome> {
-    let WorldFile { world, questions: mut some } = file;
-    some.truncate(questions);
-    let (evaluator, mut outcome) = build(|| listed(&world))?;
+pub(crate) fn by_ids(file: &WorldFile, questions: usize) -> Result<Outcome> {
+    let (world, some) = (&file.world, &file.questions[..questions]);
+    let (evaluator, mut outcome) = build(|| listed(world))?;
     let snapshot = evaluator.snapshot();
     let checks: Vec<_> = some.iter().map(|question| snapshot.resolve(question)).collect();
     let call = |check: &Option<Check<'_>>| Ok(check.as_ref().is_some_and(Check::is_allowed));
@@ -46,15 +45,15 @@ pub(crate) fn by_ids(file: WorldFile, questions: usize) -> Result<Outcome> {
     let hot = times(&hot, call);
     drop(checks);
     drop(snapshot);
-    outcome.details = Some(Details { hot, change: changes(&evaluator, &world, &some)? });
+    outcome.details = Some(Details { hot, change: changes(&evaluator, world, some)? });
     Ok(outcome)
 }
 
 /// Questions as requests bring them.
-pub(crate) fn from_strings(file: WorldFile, questions: usize) -> Result<Outcome> {
+pub(crate) fn from_strings(file: &WorldFile, questions: usize) -> Result<Outcome> {
     let (evaluator, mut outcome) = build(|| listed(&file.world))?;
     let snapshot = evaluator.snapshot();
-    let some = &file.questions[..questions.min(file.questions.len())];
+    let some = &file.questions[..questions];
     outcome.measured = measure(some, |question| Ok(snapshot.check(question)))?;
     Ok(outcome)
 }

@@ -66,7 +66,7 @@ fn run(engine: usize, file: &Path) -> Result<()> {
     let engine = ENGINES.get(engine).context("there is no such engine")?;
     let file = WorldFile::read(file)?;
     let questions = engine.questions.min(file.questions.len());
-    let outcome = (engine.run)(file, questions)?;
+    let outcome = (engine.run)(&file, questions)?;
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(crate) fn measure<T>(
         times(&some.map(|(item, _)| item).collect::<Vec<_>>(), &mut call)
     };
     let (mixed, allowed, denied) = (of(|_| true), of(|allowed| allowed), of(|allowed| !allowed));
-    Ok(Measured { mixed, allowed, denied, answers })
+    Ok(Measured { answers, mixed, allowed, denied })
 }
 
 /// The times of calls.

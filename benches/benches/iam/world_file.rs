@@ -91,7 +91,7 @@ impl Reader {
         let words: Vec<_> = line.split(' ').collect();
         match *words {
             ["role", role, inherits, ref permissions @ ..] => {
-                self.role(role, inherits, permissions)
+                self.role(role, inherits, permissions);
             }
             ["organization", o] => {
                 let key = Key::new(self.organization.clone(), &format!("o{o}"));

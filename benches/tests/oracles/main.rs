@@ -8,6 +8,7 @@
 //! MILO_ORACLE_QUESTIONS=1000000 cargo test --release -p benches --test oracles -- --nocapture
 //! ```
 
+mod grants;
 #[path = "../../peers/mod.rs"]
 mod peers;
 mod questions;
