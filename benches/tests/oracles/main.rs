@@ -77,7 +77,7 @@ fn smallest(world: &World, question: &Question, oracle: usize) -> World {
     };
     let mut smallest: World = world.facts().collect();
     for fact in world.facts() {
-        let without = smallest.facts().filter(|other| *other != fact).cloned().collect();
+        let without = smallest.facts().filter(|other| *other != fact).collect();
         if disagree(&without) {
             smallest = without;
         }
