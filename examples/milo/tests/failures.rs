@@ -60,14 +60,14 @@ impl Disk {
     fn mounted(place: &Path) -> Option<Self> {
         fs::create_dir_all(place).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=8m,mode=700", "milo-test"]).arg(place);
+        mount.args(["-t", "tmpfs", "-o", "size=24m,mode=700", "milo-test"]).arg(place);
         let done = mount.stdin(Stdio::null()).stderr(Stdio::null()).status();
         if !done.is_ok_and(|status| status.success()) {
             println!("nothing can be mounted here: limiting the size of files instead");
             return None;
         }
         let ballast = place.join("ballast");
-        File::create(&ballast).unwrap().write_all(&vec![1; 4 << 20]).unwrap();
+        File::create(&ballast).unwrap().write_all(&vec![1; 20 << 20]).unwrap();
         Some(Self::Mounted { place: place.to_owned(), ballast })
     }
 

@@ -22,9 +22,9 @@ use crate::storage::{Revision, plan::Plan};
 
 /// How long a segment may become. Where power fails all the time, segments have to end often too.
 pub(super) const SEGMENT_BYTES: u64 = if cfg!(test) { 128 * 1024 } else { 8 * 1024 * 1024 };
-/// How long a file is made at first. What is overwritten is synced faster than what is appended,
-/// so a file doubles whenever it is too short, up to the length of a segment.
-const FIRST_BYTES: u64 = 64 * 1024;
+/// By how much a file is made longer whenever it is too short: what is overwritten is synced faster
+/// than what is appended. As much as it has, but not less nor more than this.
+const STEP_BYTES: (u64, u64) = (64 * 1024, 512 * 1024);
 
 /// What tells the frames of a journal from everything else that may be in its files: a number that
 /// nobody outside can know. Without it, whoever stores a value could put something into it that
@@ -123,7 +123,8 @@ impl Journal {
         if needed <= length {
             return Ok(());
         }
-        let wanted = (length * 2).clamp(FIRST_BYTES, SEGMENT_BYTES).max(needed);
+        let longer = length + length.clamp(STEP_BYTES.0, STEP_BYTES.1);
+        let wanted = longer.min(SEGMENT_BYTES).max(needed);
         // INVARIANT: no longer than a segment or a frame, which are in memory anyway.
         let zeros = vec![0; usize::try_from(wanted - length).unwrap_or(0)];
         self.file().write(length, &zeros)?;
