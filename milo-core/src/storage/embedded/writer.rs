@@ -53,8 +53,8 @@ pub(super) struct Writer {
     retention: Retention,
     /// A batch of which nobody knows whether it is on disk. Nothing else is committed before it.
     in_doubt: Option<Arc<Plan>>,
-    /// A floor that is not in the file yet.
-    floor_moved: bool,
+    /// The floor that is wanted. Nobody is told of it before it is in the file.
+    floor: Revision,
     /// How many transactions the last batch had.
     expected: usize,
 }
@@ -163,7 +163,7 @@ impl Writer {
             engine,
             retention,
             in_doubt: None,
-            floor_moved: false,
+            floor: Revision::ZERO,
             expected: 0,
         })
     }
@@ -352,8 +352,8 @@ impl Writer {
         }
         let last = plans.last().map_or(index.revision(), |plan| plan.revision);
         let journal = self.journal.segment() + 1;
-        let found = self.engine.values().found();
-        Checkpoint { found, plans, erase, erased, floor: index.floor(), last, journal }
+        let (found, floor) = (self.engine.values().found(), index.floor().max(self.floor));
+        Checkpoint { found, plans, erase, erased, floor, last, journal }
     }
 
     /// Writes a checkpoint, and waits for it. Nothing of the journal is needed then.
@@ -371,7 +371,6 @@ impl Writer {
     /// Begins a checkpoint, and goes on in the other file of the journal.
     fn begin_checkpoint(&mut self) {
         self.checkpointer.begin(self.next_checkpoint(None));
-        self.floor_moved = false;
         self.checkpoints = Checkpoints::Running;
         self.journal.turn();
     }
@@ -379,13 +378,14 @@ impl Writer {
     fn end_checkpoint(&mut self, checkpoint: &Checkpoint, result: &Result<(), Failure>) {
         match result {
             Ok(()) => {
-                self.engine.index().write().forget(checkpoint.erased);
-                self.floor_moved &= checkpoint.floor < self.engine.index().read().floor();
+                let mut index = self.engine.index().write();
+                index.forget(checkpoint.erased);
+                // What is below it is erased by the next one: nobody reads it any more then.
+                index.raise_floor(checkpoint.floor);
                 self.checkpoints = Checkpoints::Settled;
             }
             Err(error) => {
                 tracing::error!(%error, "a checkpoint of the storage could not be written");
-                self.floor_moved = true;
                 if self.checkpoints != Checkpoints::Due {
                     self.checkpoints = Checkpoints::Failed;
                 }
@@ -418,8 +418,8 @@ impl Writer {
 
     fn compact_to(&mut self, floor: Revision) -> Result<(), Outage> {
         self.recover()?;
-        self.floor_moved |= self.engine.index().write().raise_floor(floor);
-        if self.floor_moved {
+        self.floor = self.floor.max(floor.min(self.engine.revision()));
+        if self.floor_is_due() {
             self.checkpoint(None).map_err(|failure| Outage::NotWritten(Arc::new(failure)))?;
         }
         Ok(())
@@ -431,9 +431,9 @@ impl Writer {
         let now = Instant::now();
         self.retention.observe(now, self.engine.revision());
         if let Some(floor) = self.retention.floor(now) {
-            let mut index = self.engine.index().write();
-            if index.has_changes_until(floor) {
-                self.floor_moved |= index.raise_floor(floor);
+            let floor = floor.min(self.engine.revision());
+            if self.engine.index().read().has_changes_until(floor) {
+                self.floor = self.floor.max(floor);
             }
         }
         // After a failure the next commit, or whoever asks, tries again.
@@ -441,9 +441,13 @@ impl Writer {
             return;
         }
         let expired = self.engine.index().read().expired(1).next().is_some();
-        if expired || self.floor_moved {
+        if expired || self.floor_is_due() {
             self.begin_checkpoint();
         }
+    }
+
+    fn floor_is_due(&self) -> bool {
+        self.floor > self.engine.index().read().floor()
     }
 
     /// Leaves nothing in the journal, if that can be.
