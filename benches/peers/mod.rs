@@ -5,12 +5,14 @@
 //!
 //! Cedar and Casbin know sets and hierarchies. [`Relations`] reads those from the facts, and
 //! [`Asked`] says where in them a question belongs; what is a member of what, and what follows, is
-//! theirs to find. Rego is a language: [`rego`] has the rules themselves.
+//! theirs to find. Rego is a language: [`rego`] has the rules themselves, and [`indexed`] as few as can
+//! be.
 
 #![allow(dead_code, reason = "the oracles and the benchmark each use some of it")]
 
 pub(crate) mod casbin;
 pub(crate) mod cedar;
+pub(crate) mod indexed;
 mod place;
 pub(crate) mod rego;
 mod relations;

@@ -13,7 +13,8 @@ use crate::{
     evaluator,
     measure::{Measured, measure, resident},
     peers::{
-        Asked, Grant, Relations, casbin, casbin::Casbin, cedar, cedar::Cedar, rego, rego::Rego,
+        Asked, Grant, Relations, casbin, casbin::Casbin, cedar, cedar::Cedar, indexed,
+        indexed::Indexed, rego, rego::Rego,
     },
     world_file::WorldFile,
 };
@@ -43,7 +44,7 @@ pub(crate) struct Outcome {
 }
 
 /// The evaluator is first: the others are compared with it.
-pub(crate) const ENGINES: [Engine; 6] = [
+pub(crate) const ENGINES: [Engine; 7] = [
     Engine {
         name: "milo-iam by ids",
         color: "#0072b2",
@@ -71,6 +72,13 @@ pub(crate) const ENGINES: [Engine; 6] = [
         most_bindings: 100_000,
         questions: 2000,
         run: regorus,
+    },
+    Engine {
+        name: "regorus, all rules",
+        color: "#cc79a7",
+        most_bindings: 10_000,
+        questions: 500,
+        run: regorus_rules,
     },
     Engine {
         name: "cedar-policy, all policies",
@@ -145,6 +153,15 @@ fn cedar_all(file: &WorldFile, questions: usize) -> Result<Outcome> {
 }
 
 fn regorus(file: &WorldFile, questions: usize) -> Result<Outcome> {
+    let relations = Relations::of(&file.world);
+    let asked = asked(&relations, &file.questions[..questions]);
+    let (rego, mut outcome) = build(|| Indexed::new(&relations, &asked))?;
+    let inputs: Vec<_> = asked.iter().map(indexed::input).collect();
+    outcome.measured = measure(&inputs, |input| rego.allows(input))?;
+    Ok(outcome)
+}
+
+fn regorus_rules(file: &WorldFile, questions: usize) -> Result<Outcome> {
     let relations = Relations::of(&file.world);
     let inputs: Vec<_> = file.questions[..questions].iter().map(rego::input).collect();
     let (rego, mut outcome) = build(|| Rego::new(&relations))?;

@@ -20,11 +20,14 @@ use milo_iam::{
     Evaluator, Question, Snapshot,
     world::{KindName, World},
 };
-use peers::{Asked, Relations, casbin, casbin::Casbin, cedar, cedar::Cedar, rego, rego::Rego};
+use peers::{
+    Asked, Relations, casbin, casbin::Casbin, cedar, cedar::Cedar, indexed, indexed::Indexed, rego,
+    rego::Rego,
+};
 use questions::Questions;
 use worlds::{History, history};
 
-const ORACLES: [&str; 3] = ["cedar-policy", "casbin", "regorus"];
+const ORACLES: [&str; 4] = ["cedar-policy", "casbin", "regorus", "regorus, indexed"];
 /// Unless said otherwise. Without optimization, each takes milliseconds.
 const QUESTIONS: usize = if cfg!(debug_assertions) { 5_000 } else { 20_000 };
 const QUESTIONS_PER_WORLD: usize = 500;
@@ -58,12 +61,13 @@ fn answers(world: &World, questions: &[Question]) -> Result<Vec<[bool; ORACLES.l
     let cedar =
         Cedar::new(&mut cedar::Templates::default(), &relations, &relations.grants, &asked)?;
     let casbin = Casbin::new(&relations, &asked)?;
-    let rego = Rego::new(&relations)?;
+    let (rego, indexed) = (Rego::new(&relations)?, Indexed::new(&relations, &asked)?);
     let answer = |(question, asked)| {
         Ok([
             cedar.allows(&cedar::request(asked)?)?,
             casbin.allows(&casbin::request(asked))?,
             rego.allows(&rego::input(question))?,
+            indexed.allows(&indexed::input(asked))?,
         ])
     };
     questions.iter().zip(&asked).map(answer).collect()

@@ -262,10 +262,8 @@ async fn failing_compactions_are_repeated() {
         let compacted = storage.compact(last).await;
         assert_eq!(state(&storage).await, expected);
         let old = ListOptions::default().at(Revision::new(last.get() - 1));
-        let expired = matches!(
-            storage.list(&KeyRange::all(), old.clone()).await,
-            Err(ReadError::Expired { .. })
-        );
+        let expired =
+            matches!(storage.list(&KeyRange::all(), old).await, Err(ReadError::Expired { .. }));
         assert_eq!(expired, compacted.is_ok(), "nobody is told of a floor that is not on disk");
         disk.heal();
         storage.compact(last).await.unwrap();
