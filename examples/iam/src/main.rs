@@ -1,6 +1,7 @@
 //! Users, groups, roles and bindings: the server that `milo-iam` will be assembled into.
 //!
-//! The kinds do not exist yet, so this program serves discovery and health only.
+//! The kinds and the evaluator are in the library `milo-iam`; nothing serves them yet, so this program
+//! has discovery and health only.
 
 use std::process::ExitCode;
 

@@ -184,12 +184,7 @@ fn insert(transaction: &WriteTransaction, checkpoint: &Checkpoint) -> Result<(),
         log.insert(key_of(*position), &**row)?;
     }
     for row in checkpoint.plans.iter().flat_map(|plan: &Arc<Plan>| &plan.rows) {
-        let new = NewRow {
-            position: row.position,
-            previous: row.previous.as_ref().map(|entry| entry.position),
-            key: &row.key,
-            value: row.value.as_deref(),
-        };
+        let new = NewRow::of(row);
         let mut place = log.insert_reserve(key_of(row.position), new.size())?;
         if new.encode(place.as_mut()).is_none() {
             return Err(redb::Error::ValueTooLarge(new.size()));

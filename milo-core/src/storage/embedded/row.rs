@@ -13,7 +13,10 @@ use bytes::Bytes;
 
 use crate::{
     key::Key,
-    storage::{Revision, index::Position},
+    storage::{
+        Revision,
+        index::{Position, Row as PlannedRow},
+    },
 };
 
 const CHECKSUM: usize = 4;
@@ -30,7 +33,17 @@ pub(super) struct NewRow<'a> {
     pub(super) value: Option<&'a [u8]>,
 }
 
-impl NewRow<'_> {
+impl<'a> NewRow<'a> {
+    /// A planned change as it is to be written.
+    pub(super) fn of(row: &'a PlannedRow) -> Self {
+        Self {
+            position: row.position,
+            previous: row.previous.as_ref().map(|entry| entry.position),
+            key: &row.key,
+            value: row.value.as_deref(),
+        }
+    }
+
     /// How many bytes [`NewRow::encode`] fills.
     pub(super) fn size(&self) -> usize {
         HEADER + self.key.as_bytes().len() + self.value.map_or(0, <[u8]>::len)

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{
     checkpoint::{Checkpoint, Checkpointer, Stored},
-    journal::Journal,
+    journal::{Journal, SEGMENT_BYTES},
     log::Failure,
 };
 use crate::storage::{
@@ -298,10 +298,11 @@ impl Writer {
         if self.checkpoints == Checkpoints::Due {
             self.checkpoint(None)?;
         }
-        if Journal::is_beyond(plan) {
+        let size = Journal::size(plan);
+        if size > SEGMENT_BYTES {
             return self.checkpoint(Some(plan));
         }
-        if !self.journal.fits(plan) {
+        if !self.journal.fits(size) {
             self.turn()?;
         }
         self.journal.append(self.engine.revision(), plan)?;

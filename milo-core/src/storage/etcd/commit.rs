@@ -43,8 +43,8 @@ impl Store {
         }
     }
 
-    /// Writes one value, whatever is there. For each transaction etcd 3.4 copies all that it has not
-    /// brought to its database yet, and so takes half as many.
+    /// Writes one value, whatever is there. Of transactions etcd 3.4 did half as many: see
+    /// `benches/README.md`.
     async fn put(&self, key: Bytes, value: Bytes) -> Result<Revision, CommitError> {
         self.saw(key.len() + value.len());
         let request = PutRequest { key, value };

@@ -1,7 +1,7 @@
 //! The one watch of etcd from which all local watches are told what is new.
 //!
-//! It begins when somebody watches for the first time: telling of a commit costs etcd half as much
-//! again as the commit. It covers everything below the prefix, so it is told of every commit of the
+//! It begins when somebody watches for the first time: telling of a commit costs etcd work, for it
+//! reads the value before it. It covers everything below the prefix, so it is told of every commit of the
 //! storage in order, whoever made it. When it breaks, all local watches end with an error, and it begins anew: there
 //! is no watch that waits for what will not come.
 

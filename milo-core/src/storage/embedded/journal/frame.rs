@@ -19,12 +19,7 @@
 //! [row](crate::storage::embedded::row).
 
 use super::Salt;
-use crate::storage::{
-    Revision,
-    embedded::row::NewRow,
-    index::{Position, Row},
-    plan::Plan,
-};
+use crate::storage::{Revision, embedded::row::NewRow, index::Position, plan::Plan};
 
 /// Where frames begin.
 pub(super) const PAGE: usize = 4096;
@@ -39,18 +34,9 @@ pub(in crate::storage::embedded) struct Stamp {
     pub(super) segment: u64,
 }
 
-fn new_row(row: &Row) -> NewRow<'_> {
-    NewRow {
-        position: row.position,
-        previous: row.previous.as_ref().map(|entry| entry.position),
-        key: &row.key,
-        value: row.value.as_deref(),
-    }
-}
-
 /// How many bytes the frame of a batch takes.
 pub(super) fn size(plan: &Plan) -> u64 {
-    let changes = plan.rows.iter().map(|row| (CHANGE + new_row(row).size()) as u64).sum::<u64>();
+    let changes = plan.rows.iter().map(|row| (CHANGE + NewRow::of(row).size()) as u64).sum::<u64>();
     (HEADER as u64 + changes).next_multiple_of(PAGE as u64)
 }
 
@@ -64,7 +50,7 @@ pub(super) fn encode(
     buffer.clear();
     buffer.resize(HEADER, 0);
     for row in &plan.rows {
-        let new = new_row(row);
+        let new = NewRow::of(row);
         buffer.extend(u32::try_from(new.size()).ok()?.to_le_bytes());
         buffer.extend(row.position.revision.get().to_le_bytes());
         buffer.extend(row.position.index.to_le_bytes());

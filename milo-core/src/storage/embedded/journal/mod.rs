@@ -74,14 +74,14 @@ impl Journal {
         self.segment
     }
 
-    /// Whether a batch is too large for any segment.
-    pub(super) fn is_beyond(plan: &Plan) -> bool {
-        frame::size(plan) > SEGMENT_BYTES
+    /// How many bytes a batch takes. More than [`SEGMENT_BYTES`] fit into no segment.
+    pub(super) fn size(plan: &Plan) -> u64 {
+        frame::size(plan)
     }
 
-    /// Whether a batch can be added to this segment.
-    pub(super) fn fits(&self, plan: &Plan) -> bool {
-        self.offset + frame::size(plan) <= SEGMENT_BYTES
+    /// Whether a batch of that size can be added to this segment.
+    pub(super) fn fits(&self, size: u64) -> bool {
+        self.offset + size <= SEGMENT_BYTES
     }
 
     /// Begins the next segment, in the other file.
