@@ -14,7 +14,7 @@ use http::{
     },
 };
 use jiff::{Timestamp, fmt::rfc2822};
-use milo_core::status::StatusError;
+use milo_core::{canonical::Canonical, status::StatusError};
 use serde_json::Value;
 use sha2::{Digest, Sha512};
 
@@ -44,16 +44,19 @@ impl Document {
     /// Compact JSON.
     #[must_use]
     pub fn json(value: &Value) -> Self {
-        Self::from_text(format!("{value}\n"))
+        Self::from_text(serde_json::to_string(&Canonical(value)))
     }
 
     /// JSON for people: indented by two spaces.
     #[must_use]
     pub fn pretty_json(value: &Value) -> Self {
-        Self::from_text(format!("{value:#}\n"))
+        Self::from_text(serde_json::to_string_pretty(&Canonical(value)))
     }
 
-    fn from_text(text: String) -> Self {
+    fn from_text(text: Result<String, serde_json::Error>) -> Self {
+        // INVARIANT: writing a JSON value to memory cannot fail.
+        let mut text = text.unwrap_or_default();
+        text.push('\n');
         let etag = format!("\"{}\"", content_hash(text.as_bytes()));
         Self {
             body: exactly(text.into_bytes()),

@@ -32,6 +32,7 @@ struct StorageGuide;
 
 pub mod admission;
 pub mod authorization;
+pub mod canonical;
 pub mod conditions;
 pub mod definition;
 pub mod identity;

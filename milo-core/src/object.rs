@@ -7,7 +7,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value};
 
-use crate::storage::Revision;
+use crate::{
+    canonical::{Canonical, for_each_in_order},
+    storage::Revision,
+};
 
 /// A JSON object with `apiVersion`, `kind` and `metadata`.
 #[derive(Clone, Debug, PartialEq)]
@@ -214,19 +217,11 @@ impl Object {
         let mut buffer = BytesMut::with_capacity(1024).writer();
         let head = Head::new(self.api_version(), self.kind());
         buffer.get_mut().put_slice(&head.0);
-        let mut first = true;
-        for (key, value) in self.metadata().into_iter().flatten() {
-            if key != "resourceVersion" {
-                write_entry(&mut buffer, &mut first, key, value);
-            }
+        if let Some(metadata) = self.metadata() {
+            write_fields(&mut buffer, metadata, true, &["resourceVersion"]);
         }
         buffer.get_mut().put_slice(b"}");
-        first = false;
-        for (key, value) in &self.fields {
-            if !matches!(key.as_str(), "apiVersion" | "kind" | "metadata") {
-                write_entry(&mut buffer, &mut first, key, value);
-            }
-        }
+        write_fields(&mut buffer, &self.fields, false, &["apiVersion", "kind", "metadata"]);
         buffer.get_mut().put_slice(b"}");
         Encoded { bytes: buffer.into_inner().freeze(), splice: head.0.len() }
     }
@@ -254,19 +249,24 @@ impl Head {
     }
 }
 
-fn write_entry(
+/// Writes fields, but for some; `first` tells whether nothing stands before them.
+fn write_fields(
     buffer: &mut bytes::buf::Writer<BytesMut>,
-    first: &mut bool,
-    key: &str,
-    value: &Value,
+    fields: &Map<String, Value>,
+    mut first: bool,
+    without: &[&str],
 ) {
-    if !std::mem::take(first) {
-        buffer.get_mut().put_u8(b',');
-    }
     // INVARIANT: writing JSON values with string keys to memory cannot fail.
-    let written = serde_json::to_writer(&mut *buffer, key).and_then(|()| {
+    let written: Result<(), serde_json::Error> = for_each_in_order(fields, |name, value| {
+        if without.contains(&name) {
+            return Ok(());
+        }
+        if !std::mem::take(&mut first) {
+            buffer.get_mut().put_u8(b',');
+        }
+        serde_json::to_writer(&mut *buffer, name)?;
         buffer.get_mut().put_u8(b':');
-        serde_json::to_writer(&mut *buffer, value)
+        serde_json::to_writer(&mut *buffer, &Canonical(value))
     });
     debug_assert!(written.is_ok(), "JSON values always encode");
 }

@@ -56,7 +56,7 @@ pub(crate) fn names(page: &Page) -> Vec<&str> {
 
 /// What does not come in time will not come.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it takes too long")
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("it takes too long")
 }
 
 pub(crate) async fn next(watch: &mut Watch) -> WatchBatch {

@@ -119,8 +119,8 @@ impl Snapshot {
     fn access(&self, principal: &Principal) -> BTreeMap<&Permission, Vec<u32>> {
         let mut access: BTreeMap<&Permission, Vec<u32>> = BTreeMap::new();
         for subject in self.subjects_of(principal) {
-            for (node, granted) in self.index.by_subject.row(subject).iter() {
-                for permission in self.roles.permissions(granted.role) {
+            for (node, role) in self.index.by_subject.row(subject).iter() {
+                for permission in self.roles.permissions(role.0) {
                     if let Some(permission) = self.catalogue.permission(permission) {
                         access.entry(permission).or_default().push(node);
                     }
@@ -203,9 +203,11 @@ fn collect_affected(fact: &Fact, subjects: &mut BTreeSet<Subject>) -> bool {
 
 /// Notes who is granted something on an object.
 fn collect_granted_on(fact: &Fact, state: &Snapshot, subjects: &mut BTreeSet<Subject>) {
-    let Some(number) = state.world.number(fact.key().into()) else { return };
+    if state.world.number(fact.key().into()).is_none() {
+        return;
+    }
     let key = state.index.fingerprint(fact.key().into());
-    for node in state.index.nodes_of(number, key) {
+    for node in state.index.places.nodes_of(key).map(|named| named.node) {
         let granted = state.index.by_node.row(node).others().iter();
         let granted = granted.filter_map(|id| state.index.subjects.get(&state.world, *id));
         subjects.extend(granted.map(SubjectRef::to_owned));

@@ -115,7 +115,7 @@ impl Snapshot {
     /// What puts a user into a group.
     fn membership(&self, namespace: &str, group: &str, user: &str) -> Option<Key> {
         let group = Key::new(GROUP.clone(), group).namespace(namespace);
-        let memberships = self.index.memberships_of(user).iter();
+        let memberships = self.index.identities.memberships_of(user).iter();
         let mut facts = memberships.filter_map(|number| self.world.fact(*number));
         let found = facts.find(|membership| model::puts_into(membership, &group, user))?;
         Some(found.key().clone())
@@ -147,8 +147,8 @@ impl Snapshot {
     /// The subject that a principal is of its own.
     fn who(&self, principal: &Principal) -> Result<Subject, Guard> {
         let uid = &principal.uid;
-        let user = self.index.user(&self.world, "", uid);
-        let account = self.index.accounts(&self.world, uid).first().copied();
+        let user = self.index.identities.user(&self.world, "", uid);
+        let account = self.index.identities.accounts(uid).next();
         let found = match (user, account) {
             (Some(_), Some(_)) => return Err(Guard::SharedIdentity(uid.clone())),
             (user, account) => user.or(account).and_then(|number| self.world.fact(number)),

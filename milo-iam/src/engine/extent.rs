@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Permission, Principal, Question, TenantRef, Text, Within,
+    Permission, Principal, Question, TenantRef, Within,
     world::{Home, HomeRef, Key, KindName, ORGANIZATION, PROJECT, Plane, Target, TargetRef, USER},
 };
 
@@ -114,7 +114,7 @@ impl Snapshot {
         let mut nodes = Vec::new();
         for subject in self.subjects_of(principal) {
             let grants = self.index.by_subject.row(subject).iter();
-            nodes.extend(grants.filter(|g| self.roles.has(g.1.role, *id)).map(|g| g.0));
+            nodes.extend(grants.filter(|g| self.roles.has(g.1.0, *id)).map(|g| g.0));
         }
         Some(Objects {
             snapshot: self,
@@ -155,7 +155,7 @@ impl Snapshot {
     /// The control plane in which an object is named: that of its project, or the platform's.
     pub(super) fn control_plane_of(&self, key: &Key) -> Option<Within> {
         let Plane::Project(uid) = &key.plane else { return Some(Within::Platform) };
-        let name = self.index.project(uid)?.name.to_string();
+        let name = self.index.places.project(uid)?.name.to_string();
         Some(Within::Project(TenantRef { name, uid: uid.to_string() }))
     }
 
@@ -202,9 +202,9 @@ impl Snapshot {
         let above = || {
             let key = self.world.at(number)?.key;
             match (key.project, key.home()) {
-                (Some(uid), _) => self.above(self.index.project(uid)?),
+                (Some(uid), _) => self.above(self.index.places.project(uid)?),
                 (None, HomeRef::Organization(name)) => {
-                    self.above(self.index.tenant(false, "", name)?)
+                    self.above(self.index.places.tenant(Tenant::fingerprint(false, "", name))?)
                 }
                 (None, _) => self.tenant_above(self.index.nodes.kinds.find(key.kind)?, key),
             }
@@ -215,8 +215,10 @@ impl Snapshot {
     fn covering_kind(&self, kind: &Kind, home: &Home, of: &KindName) -> Option<Nodes> {
         let mut above = match home {
             Home::Platform => Above::default(),
-            Home::Organization(name) => self.above(self.index.tenant(false, "", name)?)?,
-            Home::Project(uid) => self.above(self.index.project(uid)?)?,
+            Home::Organization(name) => {
+                self.above(self.index.places.tenant(Tenant::fingerprint(false, "", name))?)?
+            }
+            Home::Project(uid) => self.above(self.index.places.project(uid)?)?,
         };
         if *of == kind.name {
             // Any object of the kind within reach.
@@ -245,4 +247,4 @@ fn is_in_reach(home: &Home, above: Above<'_>) -> bool {
 
 static NEW_ORGANIZATION: LazyLock<Tenant> = LazyLock::new(|| Tenant::any(None));
 static NEW_PROJECT: LazyLock<Tenant> =
-    LazyLock::new(|| Tenant::any(Some((Text::default(), Text::default()))));
+    LazyLock::new(|| Tenant::any(Some(super::tenant::Above::default())));

@@ -1,8 +1,6 @@
 //! How much room the indexes take.
 
-use crate::persistent::Table;
-
-use super::{index::Index, tenant::Tenant};
+use super::index::Index;
 
 impl Index {
     /// How many bytes the grants take.
@@ -12,19 +10,11 @@ impl Index {
 
     /// How many bytes it takes to find things by name.
     pub(super) fn memory_of_names(&self) -> usize {
-        let tables = [&self.by_target, &self.users, &self.accounts];
-        let tenants = self.tenants.memory() + self.projects.memory() + self.kinds_of.memory();
-        tables.into_iter().map(Table::memory).sum::<usize>()
-            + tenants
-            + self.tenants.iter().count() * (size_of::<Tenant>() + 128)
+        self.by_target.memory()
             + self.nodes.memory()
             + self.subjects.memory()
             + self.roles.memory()
-            + self.groups.memory()
-            + self.of_user.memory()
-            + self.in_group.memory()
-            + self.named.memory()
+            + self.places.memory()
             + self.identities.memory()
-            + self.members.memory()
     }
 }

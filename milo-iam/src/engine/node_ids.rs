@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    persistent::{Table, hash_of},
+    persistent::{Fingerprint, Hashed, Kept, Table, hash_of},
     world::{BINDING, Home, KindName, KindRef, MEMBERSHIP, Target, TargetRef, World},
 };
 
@@ -22,20 +22,16 @@ struct Node {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct NodeIds {
     pub(super) kinds: Interner<KindName>,
     pub(super) homes: Interner<Home>,
-    ids: Table<u32>,
+    ids: Table<Hashed>,
     nodes: Slab<Node>,
     /// Targets that do not exist, by id of the node.
-    named: Table<(u32, Arc<Target>)>,
+    named: Table<Kept<Target>>,
     /// Whether a node is about a binding or a membership, of which there are many.
     about_bookkeeping: bool,
-}
-
-fn rehash_named((id, _): &(u32, Arc<Target>)) -> u64 {
-    hash_of(id)
 }
 
 /// Whether objects of a kind are many, and hardly ever the targets of bindings.
@@ -44,15 +40,12 @@ pub(super) fn is_bookkeeping(kind: KindRef<'_>) -> bool {
 }
 
 impl NodeIds {
-    pub(super) fn for_entries(expected: usize) -> Self {
-        Self {
-            kinds: Interner::default(),
-            homes: Interner::default(),
-            ids: Table::for_entries(expected),
-            nodes: Slab::default(),
-            named: Table::for_entries(0),
-            about_bookkeeping: false,
-        }
+    /// Ends the time in which much is added at once.
+    pub(super) fn settle(&mut self) {
+        self.kinds.settle();
+        self.homes.settle();
+        self.ids.settle();
+        self.named.settle();
     }
 
     /// How many ids have been given.
@@ -72,7 +65,13 @@ impl NodeIds {
 
     /// The target of a node.
     pub(super) fn target<'a>(&'a self, world: &'a World, id: u32) -> Option<TargetRef<'a>> {
-        target(world, &self.kinds, &self.nodes, &self.named, id)
+        match self.nodes.get(id)?.target {
+            NO_FACT => self.named.kept(Fingerprint::of(&id)).map(|target| (&**target).into()),
+            kind if kind & KIND != 0 => {
+                self.kinds.get(kind & !KIND).map(|kind| TargetRef::Kind(kind.into()))
+            }
+            fact => Some(world.at(fact)?.as_target()),
+        }
     }
 
     /// The nodes about a target, of all homes.
@@ -86,25 +85,20 @@ impl NodeIds {
             TargetRef::Kind(_) => true,
         };
         let found = is_needed.then(|| self.ids.having(hash_of(&target)));
-        let found = found.into_iter().flatten().copied();
+        let found = found.into_iter().flatten().map(|found| found.number);
         found.filter(move |id| self.target(world, *id) == Some(target))
     }
 
     /// The node of a home about a target.
     pub(super) fn find(&self, world: &World, home: u32, target: TargetRef<'_>) -> Option<u32> {
-        let is_of_home = |id: &u32| self.nodes.get(*id).is_some_and(|node| node.home == home);
-        let is_it = |id: &u32| is_of_home(id) && self.target(world, *id) == Some(target);
-        self.ids.find(hash_of(&target), is_it).copied()
+        let is_of_home = |id: u32| self.nodes.get(id).is_some_and(|node| node.home == home);
+        let is_it = |id: u32| is_of_home(id) && self.target(world, id) == Some(target);
+        let found = self.ids.find(hash_of(&target), |found| is_it(found.number));
+        found.map(|found| found.number)
     }
 
     /// The id of a new node. It is about a fact, if one is given.
-    pub(super) fn push(
-        &mut self,
-        world: &World,
-        home: u32,
-        new: TargetRef<'_>,
-        fact: Option<u32>,
-    ) -> u32 {
+    pub(super) fn push(&mut self, home: u32, new: TargetRef<'_>, fact: Option<u32>) -> u32 {
         let target_id = match (new, fact) {
             (TargetRef::Kind(kind), _) => KIND | self.kinds.id(kind),
             (TargetRef::Object { .. }, fact) => fact.unwrap_or(NO_FACT),
@@ -114,28 +108,28 @@ impl NodeIds {
         }
         let id = self.nodes.push(Node { home, target: target_id });
         if target_id == NO_FACT {
-            self.named.add(hash_of(&id), (id, Arc::new(new.to_owned())), rehash_named);
+            self.named.keep(Fingerprint::of(&id), Arc::new(new.to_owned()));
         }
-        let Self { ids, kinds, nodes, named, .. } = self;
-        let rehash = |id: &u32| target(world, kinds, nodes, named, *id).map_or(0, |t| hash_of(&t));
-        ids.add(hash_of(&new), id, rehash);
+        self.ids.add(Hashed { hash: hash_of(&new), number: id });
         id
     }
 
     /// Names a node's target by a fact that came.
     pub(super) fn appear(&mut self, id: u32, fact: u32) {
-        if let Some(node) = self.nodes.get_mut(id) {
-            node.target = fact;
-        }
-        self.named.remove(hash_of(&id), |(named, _)| *named == id);
+        self.set_target(id, fact);
+        self.named.drop_kept(Fingerprint::of(&id));
     }
 
     /// Keeps the name of a node's target whose fact goes.
     pub(super) fn vanish(&mut self, id: u32, gone: TargetRef<'_>) {
         let owned = Arc::new(gone.to_owned());
-        self.named.put(hash_of(&id), (id, owned), |(named, _)| *named == id, rehash_named);
-        if let Some(node) = self.nodes.get_mut(id) {
-            node.target = NO_FACT;
+        self.named.keep(Fingerprint::of(&id), owned);
+        self.set_target(id, NO_FACT);
+    }
+
+    fn set_target(&mut self, id: u32, target: u32) {
+        if let Some(node) = self.nodes.get(id) {
+            self.nodes.set(id, Node { home: node.home, target });
         }
     }
 
@@ -143,24 +137,5 @@ impl NodeIds {
     pub(super) fn memory(&self) -> usize {
         let tables = self.ids.memory() + self.nodes.memory() + self.named.memory();
         tables + self.kinds.memory() + self.homes.memory()
-    }
-}
-
-fn target<'a>(
-    world: &'a World,
-    kinds: &'a Interner<KindName>,
-    nodes: &Slab<Node>,
-    named: &'a Table<(u32, Arc<Target>)>,
-    id: u32,
-) -> Option<TargetRef<'a>> {
-    match nodes.get(id)?.target {
-        NO_FACT => {
-            let found = named.find(hash_of(&id), |(named, _)| *named == id);
-            found.map(|(_, target)| TargetRef::from(&**target))
-        }
-        kind if kind & KIND != 0 => {
-            kinds.get(kind & !KIND).map(|kind| TargetRef::Kind(kind.into()))
-        }
-        fact => Some(world.at(fact)?.as_target()),
     }
 }

@@ -9,6 +9,7 @@ use crate::{
 use super::{
     catalogue::Kind,
     index::PLATFORM,
+    places::fingerprint,
     snapshot::Snapshot,
     tenant::{NO_FACT, ORGANIZATION_ID, PROJECT_ID, Tenant, USER_ID},
 };
@@ -40,7 +41,7 @@ impl Nodes {
     }
 }
 
-/// An object that exists: its number, and by what its nodes are found.
+/// An object: by what its nodes are found, and its number, if it is a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Object {
     pub(super) fact: u32,
@@ -95,7 +96,7 @@ impl Snapshot {
             namespace: if is_namespace { "" } else { namespace },
             name: &question.name,
         };
-        let object = if is_object { self.object(kind.id, key) } else { None };
+        let object = is_object.then(|| self.object(kind.id, key));
         let above = if project.is_some() {
             seen_from
         } else {
@@ -110,7 +111,8 @@ impl Snapshot {
     pub(super) fn tenant_above(&self, kind: u32, key: KeyRef<'_>) -> Option<Above<'_>> {
         match kind {
             ORGANIZATION_ID | PROJECT_ID => {
-                self.above(self.index.tenant(kind == PROJECT_ID, key.namespace, key.name)?)
+                let key = Tenant::fingerprint(kind == PROJECT_ID, key.namespace, key.name);
+                self.above(self.index.places.tenant(key)?)
             }
             USER_ID => {
                 let user = Some(self.user(key.namespace, key.name)?);
@@ -132,7 +134,10 @@ impl Snapshot {
     ) -> Option<Above<'a>> {
         let organization = namespace.strip_prefix(ORGANIZATION_NAMESPACE_PREFIX);
         let mut above = match organization {
-            Some(name) => self.index.tenant(false, "", name).and_then(|found| self.above(found)),
+            Some(name) => {
+                let found = self.index.places.tenant(Tenant::fingerprint(false, "", name));
+                found.and_then(|found| self.above(found))
+            }
             None => tenant,
         }
         .unwrap_or_default();
@@ -148,9 +153,14 @@ impl Snapshot {
         Some(above)
     }
 
-    /// An object that bindings name, of a kind with an id.
-    fn object(&self, kind: u32, key: KeyRef<'_>) -> Option<Object> {
-        self.index.named(kind, key).map(|(fact, key)| Object { fact, key })
+    /// An object of a kind with an id. Whether it exists does not matter, as only those that do are
+    /// known by their keys.
+    fn object(&self, kind: u32, key: KeyRef<'_>) -> Object {
+        let key = fingerprint(kind, key);
+        let is_tenant = kind <= USER_ID;
+        let node = is_tenant.then(|| self.index.places.nodes_of(key).next()).flatten();
+        let fact = node.and_then(|named| self.index.nodes.fact(named.node));
+        Object { fact: fact.unwrap_or(NO_FACT), key }
     }
 
     /// An object that exists, by the number of its fact.
@@ -160,23 +170,25 @@ impl Snapshot {
     }
 
     fn user(&self, namespace: &str, name: &str) -> Option<Object> {
-        let fact = self.index.user(&self.world, namespace, name)?;
+        let fact = self.index.identities.user(&self.world, namespace, name)?;
         let key = KeyRef { namespace, ..KeyRef::new(&USER, name) };
         Some(Object { fact, key: self.index.fingerprint(key) })
     }
 
     /// The organization or the project that is meant.
     pub(super) fn tenant(&self, is_project: bool, tenant: &TenantRef) -> Option<&Tenant> {
-        let found = self.index.tenant(is_project, "", &tenant.name);
+        let key = Tenant::fingerprint(is_project, "", &tenant.name);
+        let found = self.index.places.tenant(key);
         found.filter(|found| tenant.means(&found.uid))
     }
 
     /// A tenant and what is above it; nothing when its organization is not there.
     pub(super) fn above<'a>(&'a self, tenant: &'a Tenant) -> Option<Above<'a>> {
-        let Some((organization, uid)) = &tenant.organization else {
+        let Some(organization) = &tenant.organization else {
             return Some(Above { organization: Some(tenant), ..Above::default() });
         };
-        let above = self.index.tenant(false, "", organization).filter(|found| found.uid == *uid)?;
+        let above = self.index.places.tenant(organization.key?);
+        let above = above.filter(|found| found.uid == organization.uid)?;
         Some(Above { organization: Some(above), project: Some(tenant), user: None })
     }
 
@@ -204,7 +216,7 @@ impl Snapshot {
         }
         let (has_project, has_organization) = (project.is_some(), organization.is_some());
         let of_platform = [has_organization, has_project, user.is_some()];
-        add_kinds(kind, &self.index.platform_kinds, of_platform, &mut nodes);
+        add_kinds(kind, &self.index.places.platform_kinds, of_platform, &mut nodes);
         if let Some(organization) = organization {
             add_kinds(kind, &organization.kinds, [true, has_project, false], &mut nodes);
         }
@@ -215,11 +227,9 @@ impl Snapshot {
     }
 
     fn add_object(&self, object: Object, homes: &[Option<u32>], nodes: &mut Nodes) {
-        for node in self.index.nodes_of(object.fact, object.key) {
-            if reaches(homes, self.index.nodes.home(node)) {
-                nodes.push(node);
-            }
-        }
+        let places = &self.index.places;
+        let found = homes.iter().flatten().filter_map(|home| places.node_of(object.key, *home));
+        found.for_each(|node| nodes.push(node));
     }
 
     /// Whether an object is one of those that are above, as far as bindings can tell.
@@ -234,12 +244,8 @@ impl Snapshot {
     }
 }
 
-fn reaches(homes: &[Option<u32>], home: Option<u32>) -> bool {
-    home.is_some() && homes.contains(&home)
-}
-
 fn add_tenant(tenant: &Tenant, homes: &[Option<u32>], nodes: &mut Nodes) {
-    let reached = tenant.nodes.iter().filter(|(home, _)| reaches(homes, Some(*home)));
+    let reached = tenant.nodes.iter().filter(|(home, _)| homes.contains(&Some(*home)));
     reached.for_each(|(_, node)| nodes.push(*node));
 }
 

@@ -3,9 +3,9 @@
 //! Rows are kept in chunks, so that a change copies one chunk and readers keep the past. How long
 //! that takes is bounded by the chunk, not by the organization that the change is about.
 
-use std::ops::Range;
+use std::{marker::PhantomData, sync::Arc};
 
-use crate::persistent::Array;
+use crate::persistent::{Array, first_not_below, sort_by_bucket};
 
 /// How many rows a chunk has.
 const CHUNK: usize = 128;
@@ -19,10 +19,19 @@ const BLOCK: usize = 8;
 /// Is about nothing.
 const NONE: u32 = u32::MAX;
 
-/// What an entry says beside what it is about.
-pub(super) trait Detail: Copy + Ord {}
+/// Above so many edits they are sorted by chunk first.
+const MANY: usize = 1 << 16;
 
-impl<T: Copy + Ord> Detail for T {}
+/// What an entry says beside what it is about.
+pub(super) trait Detail: Copy + Ord {
+    /// How many words it takes.
+    const WORDS: usize;
+    /// Whether rows are searched by what their entries are about.
+    const SEARCHED: bool;
+
+    fn write(self, to: &mut Vec<u32>);
+    fn read(words: &[u32]) -> Self;
+}
 
 /// How a grant comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +40,45 @@ pub(super) struct Granted {
     pub(super) role: u32,
     /// The number of the binding.
     pub(super) binding: u32,
+}
+
+impl Detail for Granted {
+    const WORDS: usize = 2;
+    const SEARCHED: bool = true;
+
+    fn write(self, to: &mut Vec<u32>) {
+        to.extend([self.role, self.binding]);
+    }
+
+    fn read(words: &[u32]) -> Self {
+        let word = |at: usize| words.get(at).copied().unwrap_or(NONE);
+        Self { role: word(0), binding: word(1) }
+    }
+}
+
+/// The role that is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Role(pub(super) u32);
+
+impl Detail for Role {
+    const WORDS: usize = 1;
+    const SEARCHED: bool = false;
+
+    fn write(self, to: &mut Vec<u32>) {
+        to.push(self.0);
+    }
+
+    fn read(words: &[u32]) -> Self {
+        Self(words.first().copied().unwrap_or(NONE))
+    }
+}
+
+impl Detail for () {
+    const WORDS: usize = 0;
+    const SEARCHED: bool = false;
+
+    fn write(self, _: &mut Vec<u32>) {}
+    fn read(_: &[u32]) -> Self {}
 }
 
 /// An entry that comes into a row or goes.
@@ -47,52 +95,18 @@ pub(super) struct Edit<D> {
 }
 
 /// See the module.
+///
+/// A chunk is one piece of memory: where each row ends, and then the rows. A row is what its entries
+/// are about, their details, and, if it is long and searched, its filter.
 #[derive(Clone, Debug)]
 pub(super) struct Rows<D> {
-    chunks: Array<Chunk<D>>,
+    chunks: Array<[u32]>,
+    details: PhantomData<D>,
 }
 
-impl<D: Detail> Default for Rows<D> {
+impl<D> Default for Rows<D> {
     fn default() -> Self {
-        Self { chunks: Array::default() }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Chunk<D> {
-    /// Where each row ends.
-    ends: [u32; CHUNK],
-    others: Box<[u32]>,
-    details: Box<[D]>,
-    /// Bits that say what is not in a long row: a word for two entries.
-    filters: Box<[u32]>,
-}
-
-impl<D> Default for Chunk<D> {
-    fn default() -> Self {
-        Self {
-            ends: [0; CHUNK],
-            others: Box::default(),
-            details: Box::default(),
-            filters: Box::default(),
-        }
-    }
-}
-
-impl<D: Detail> Chunk<D> {
-    fn range(&self, row: usize) -> Range<usize> {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
-        start..self.ends[row] as usize
-    }
-
-    fn row(&self, row: usize) -> Row<'_, D> {
-        let range = self.range(row);
-        let filter = self.filters.get(range.start.div_ceil(2)..range.end / 2);
-        Row {
-            others: &self.others[range.clone()],
-            details: &self.details[range],
-            filter: filter.unwrap_or_default(),
-        }
+        Self { chunks: Array::default(), details: PhantomData }
     }
 }
 
@@ -100,30 +114,39 @@ impl<D: Detail> Chunk<D> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a, D> {
     others: &'a [u32],
-    details: &'a [D],
+    details: &'a [u32],
+    /// Bits that say what is not in a long row: a word for two entries.
     filter: &'a [u32],
+    detail: PhantomData<D>,
 }
 
 impl<D> Default for Row<'_, D> {
     fn default() -> Self {
-        Self { others: &[], details: &[], filter: &[] }
+        Self { others: &[], details: &[], filter: &[], detail: PhantomData }
     }
 }
 
 impl<D: Detail> Rows<D> {
     /// The entries of a row, in order. An entry may be there more than once.
+    #[inline]
     pub(super) fn row(&self, row: u32) -> Row<'_, D> {
         let row = row as usize;
-        self.chunks.get(row / CHUNK).map_or_else(Row::default, |chunk| chunk.row(row % CHUNK))
+        self.chunks.get(row / CHUNK).map_or_else(Row::default, |chunk| row_of(chunk, row % CHUNK))
     }
 
     /// Makes edits. What is added twice must be taken out twice.
     pub(super) fn apply(&mut self, mut edits: Vec<Edit<D>>) {
-        edits.sort_unstable();
-        for these in edits.chunk_by(|a, b| a.row as usize / CHUNK == b.row as usize / CHUNK) {
-            let chunk = these.first().map_or(0, |edit| edit.row as usize / CHUNK);
+        let chunk_of = |edit: &Edit<D>| edit.row as usize / CHUNK;
+        if edits.len() > MANY {
+            let chunks = edits.iter().map(chunk_of).max().unwrap_or_default() + 1;
+            sort_by_bucket(&mut edits, chunks, chunk_of);
+        } else {
+            edits.sort_unstable();
+        }
+        for these in edits.chunk_by(|a, b| chunk_of(a) == chunk_of(b)) {
+            let chunk = these.first().map_or(0, chunk_of);
             while self.chunks.len() <= chunk {
-                self.chunks.push(Chunk::default());
+                self.chunks.push(Arc::new([0; CHUNK]));
             }
             if let Some(old) = self.chunks.get(chunk) {
                 let new = edited(old, these);
@@ -134,48 +157,73 @@ impl<D: Detail> Rows<D> {
 
     /// How many bytes it holds.
     pub(super) fn memory(&self) -> usize {
-        let entry = size_of::<u32>() + size_of::<D>() + size_of::<u32>() / 2;
-        self.chunks.memory() + self.chunks.iter().map(|c| c.others.len() * entry).sum::<usize>()
+        self.chunks.memory() + self.chunks.iter().map(size_of_val).sum::<usize>()
+    }
+}
+
+/// A row of a chunk.
+#[inline]
+fn row_of<D: Detail>(chunk: &[u32], row: usize) -> Row<'_, D> {
+    let Some((ends, rows)) = chunk.split_at_checked(CHUNK) else { return Row::default() };
+    let start = if row == 0 { 0 } else { ends[row - 1] as usize };
+    let row = rows.get(start..ends[row] as usize).unwrap_or_default();
+    // INVARIANT: `edited` has written so many.
+    let (others, rest) = row.split_at(entries_in::<D>(row.len()));
+    let (details, filter) = rest.split_at(D::WORDS * others.len());
+    Row { others, details, filter, detail: PhantomData }
+}
+
+/// The words of a filter for so many entries.
+fn filter_for<D: Detail>(entries: usize) -> usize {
+    if D::SEARCHED && entries > SHORT { entries / 2 } else { 0 }
+}
+
+/// How many entries a row has that takes so many words.
+#[inline]
+fn entries_in<D: Detail>(words: usize) -> usize {
+    let entry = 1 + D::WORDS;
+    if !D::SEARCHED || words <= SHORT * entry {
+        words / entry
+    } else {
+        // Two entries have one word of the filter; half a word is not there.
+        (2 * words + 1) / (2 * entry + 1)
     }
 }
 
 /// The chunk after edits, which are in order.
-fn edited<D: Detail>(chunk: &Chunk<D>, edits: &[Edit<D>]) -> Chunk<D> {
-    let size = chunk.others.len() + edits.len();
-    let mut ends = [0; CHUNK];
-    let (mut others, mut details) = (Vec::with_capacity(size), Vec::with_capacity(size));
+fn edited<D: Detail>(chunk: &[u32], edits: &[Edit<D>]) -> Arc<[u32]> {
+    let mut new = Vec::with_capacity(chunk.len() + edits.len() * (2 + D::WORDS));
+    new.resize(CHUNK, 0);
+    let mut details = Vec::new();
     let mut rest = edits;
-    for (row, end) in ends.iter_mut().enumerate() {
+    for row in 0..CHUNK {
         let of_row = rest.partition_point(|edit| edit.row as usize % CHUNK == row);
         let (these, others_rows) = rest.split_at(of_row);
         rest = others_rows;
-        merge(chunk.row(row), these, |(other, detail)| {
-            others.push(other);
-            details.push(detail);
+        let start = new.len();
+        details.clear();
+        merge(row_of(chunk, row), these, |(other, detail)| {
+            new.push(other);
+            D::write(detail, &mut details);
         });
-        // INVARIANT: there are fewer than 2^32 grants in a chunk: they do not fit into memory.
-        *end = u32::try_from(others.len()).unwrap_or(u32::MAX);
+        let others = start..new.len();
+        new.extend_from_slice(&details);
+        let filter = new.len();
+        new.resize(filter + filter_for::<D>(others.len()), 0);
+        fill_filter(&mut new, others, filter);
+        // INVARIANT: there are fewer than 2^32 words in a chunk: they do not fit into memory.
+        new[row] = u32::try_from(new.len() - CHUNK).unwrap_or(NONE);
     }
-    let mut chunk = Chunk {
-        ends,
-        filters: vec![0; others.len() / 2].into(),
-        others: others.into(),
-        details: details.into(),
-    };
-    (0..CHUNK).for_each(|row| fill_filter(&mut chunk, row));
-    chunk
+    new.into()
 }
 
 /// Notes what is in a row, if it is long.
-fn fill_filter<D: Detail>(chunk: &mut Chunk<D>, row: usize) {
-    let range = chunk.range(row);
-    if range.len() <= SHORT {
+fn fill_filter(row: &mut [u32], others: std::ops::Range<usize>, filter: usize) {
+    let (others_part, filter) = row.split_at_mut(filter);
+    if filter.is_empty() {
         return;
     }
-    let Some(filter) = chunk.filters.get_mut(range.start.div_ceil(2)..range.end / 2) else {
-        return;
-    };
-    for other in &chunk.others[range] {
+    for other in &others_part[others] {
         let (word, bit) = place_in(filter, *other);
         filter[word] |= bit;
     }
@@ -211,7 +259,7 @@ fn merge<D: Detail>(old: Row<'_, D>, edits: &[Edit<D>], mut into: impl FnMut((u3
     old.for_each(into);
 }
 
-impl<'a, D: Detail> Row<'a, D> {
+impl<'a, D: Detail + 'a> Row<'a, D> {
     /// What the entries are about, in order.
     pub(super) fn others(self) -> &'a [u32] {
         self.others
@@ -219,17 +267,26 @@ impl<'a, D: Detail> Row<'a, D> {
 
     /// The entries.
     pub(super) fn iter(self) -> impl Iterator<Item = (u32, D)> + 'a {
-        self.others.iter().copied().zip(self.details.iter().copied())
+        (0..self.others.len()).map(move |at| self.entry(at))
     }
 
+    fn entry(self, at: usize) -> (u32, D) {
+        // INVARIANT: whoever asks knows how many there are.
+        let other = self.others.get(at).copied().unwrap_or(NONE);
+        (other, D::read(self.details.get(at * D::WORDS..).unwrap_or_default()))
+    }
+}
+
+impl Row<'_, Granted> {
     /// The first entry about one of some others for which something holds.
+    #[inline]
     pub(super) fn find_about(
         self,
         wanted: &[u32],
-        mut holds: impl FnMut(D) -> bool,
-    ) -> Option<(u32, D)> {
+        mut holds: impl FnMut(Granted) -> bool,
+    ) -> Option<(u32, Granted)> {
         let holds_at = |at: usize| {
-            let entry = (*self.others.get(at)?, *self.details.get(at)?);
+            let entry = self.entry(at);
             holds(entry.1).then_some(entry)
         };
         if self.others.len() <= SHORT {
@@ -272,26 +329,12 @@ impl<'a, D: Detail> Row<'a, D> {
         wanted.iter().filter(may_be_there).find_map(|wanted| {
             let guess = u64::from(wanted - first) * (self.others.len() as u64 - 1) / spread;
             // INVARIANT: less than the length.
-            let start = first_not_below(self.others, *wanted, guess as usize);
+            let start = first_not_below(self.others, guess as usize, |other| other < wanted);
             let rest = self.others.get(start..).unwrap_or_default();
             let count = rest.iter().take_while(|other| *other == wanted).count();
             (start..start + count).find_map(&mut holds_at)
         })
     }
-}
-
-/// The first place in a sorted list that is not below a number, about where it is guessed to be.
-fn first_not_below(list: &[u32], wanted: u32, guess: usize) -> usize {
-    let is_below = |at: usize| list.get(at).is_some_and(|other| *other < wanted);
-    let (mut low, mut high, mut step) = (guess, guess, 8);
-    while low > 0 && !is_below(low) {
-        (high, low, step) = (low, low.saturating_sub(step), 4 * step);
-    }
-    step = 8;
-    while is_below(high) {
-        (low, high, step) = (high, (high + step).min(list.len()), 4 * step);
-    }
-    low + list.get(low..high).unwrap_or_default().partition_point(|other| *other < wanted)
 }
 
 #[cfg(test)]
@@ -307,15 +350,15 @@ mod tests {
         fn rows_are_sorted_multisets(batches in prop::collection::vec(
             prop::collection::vec((0u32..600, 0u32..40, any::<bool>()), 0..60), 1..8,
         ), many in 0u32..400) {
-            let mut rows = Rows::default();
-            let mut expected = BTreeMap::<(u32, u32, u32), usize>::new();
+            let mut rows = Rows::<Granted>::default();
+            let mut expected = BTreeMap::<(u32, u32, Granted), usize>::new();
             let mut batches = batches;
             // A long row.
             batches.push((0..many).map(|other| (7, other, true)).collect());
             for batch in batches {
                 let mut edits = Vec::new();
                 for (row, other, add) in batch {
-                    let detail = other % 3;
+                    let detail = Granted { role: other % 3, binding: 7 };
                     let count = expected.entry((row, other, detail)).or_default();
                     if add {
                         *count += 1;
@@ -335,25 +378,14 @@ mod tests {
                         .collect();
                     prop_assert_eq!(&found, &wanted);
                     for detail in 0..4 {
-                        let about = rows.row(row).find_about(&[3, 7, 30, 300], |d| d == detail);
+                        let about = rows.row(row).find_about(&[3, 7, 30, 300], |d| d.role == detail);
                         let mut wanted = wanted.iter().filter(|(other, d)| {
-                            [3, 7, 30, 300].contains(other) && *d == detail
+                            [3, 7, 30, 300].contains(other) && d.role == detail
                         });
                         prop_assert_eq!(about, wanted.next().copied());
                     }
                 }
             }
-        }
-
-        #[test]
-        fn places_are_found_from_any_guess(
-            mut list in prop::collection::vec(0u32..500, 0..300),
-            wanted in 0u32..510,
-            guess in 0usize..300,
-        ) {
-            list.sort_unstable();
-            let expected = list.partition_point(|other| *other < wanted);
-            prop_assert_eq!(first_not_below(&list, wanted, guess % list.len().max(1)), expected);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Things by dense ids, which are never given to another thing.
 
-use std::hash::Hash;
+use std::{hash::Hash, sync::Arc};
 
 use crate::{
-    persistent::{Array, Table, hash_of},
+    persistent::{Array, Hashed, Table, hash_of},
     world::{Home, HomeRef, Key, KeyRef, KindName, KindRef},
 };
 
@@ -12,51 +12,63 @@ const CHUNK: usize = 256;
 /// Things by id, of which one can keep the past.
 #[derive(Clone, Debug)]
 pub(super) struct Slab<T> {
-    chunks: Array<Vec<T>>,
-    len: usize,
+    chunks: Array<[T]>,
+    /// What does not fill a chunk yet.
+    last: Vec<T>,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { chunks: Array::default(), len: 0 }
+        Self { chunks: Array::default(), last: Vec::new() }
     }
 }
 
 impl<T: Clone> Slab<T> {
     /// How many things there are.
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.chunks.len() * CHUNK + self.last.len()
     }
 
     /// The thing with an id.
+    #[inline]
     pub(super) fn get(&self, id: u32) -> Option<&T> {
-        self.chunks.get(id as usize / CHUNK)?.get(id as usize % CHUNK)
+        let (chunk, at) = (id as usize / CHUNK, id as usize % CHUNK);
+        match self.chunks.get(chunk) {
+            Some(things) => things.get(at),
+            None => self.last.get(at).filter(|_| chunk == self.chunks.len()),
+        }
     }
 
-    /// The thing with an id, to change it.
-    pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        self.chunks.get_mut(id as usize / CHUNK)?.get_mut(id as usize % CHUNK)
+    /// Puts a thing in the place of the one with an id.
+    pub(super) fn set(&mut self, id: u32, thing: T) {
+        let (chunk, at) = (id as usize / CHUNK, id as usize % CHUNK);
+        if let Some(things) = self.chunks.get(chunk) {
+            let mut things: Arc<[T]> = things.into();
+            if let Some(place) = Arc::make_mut(&mut things).get_mut(at) {
+                *place = thing;
+            }
+            self.chunks.set(chunk, things);
+        } else if chunk == self.chunks.len()
+            && let Some(place) = self.last.get_mut(at)
+        {
+            *place = thing;
+        }
     }
 
     /// Adds a thing and gives its id.
     pub(super) fn push(&mut self, thing: T) -> u32 {
         // INVARIANT: 2^32 things do not fit into memory beside their names.
-        let id = u32::try_from(self.len).unwrap_or(u32::MAX);
-        self.len += 1;
-        match self.chunks.get_mut(id as usize / CHUNK) {
-            Some(chunk) => chunk.push(thing),
-            None => {
-                let mut chunk = Vec::with_capacity(CHUNK);
-                chunk.push(thing);
-                self.chunks.push(chunk);
-            }
+        let id = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        self.last.push(thing);
+        if self.last.len() == CHUNK {
+            self.chunks.push(std::mem::take(&mut self.last).into());
         }
         id
     }
 
     /// How many bytes it holds, without what things point to.
     pub(super) fn memory(&self) -> usize {
-        self.chunks.memory() + self.len.next_multiple_of(CHUNK) * size_of::<T>()
+        self.chunks.memory() + self.len() * size_of::<T>()
     }
 }
 
@@ -101,21 +113,21 @@ named! {
 /// Gives ids.
 #[derive(Clone, Debug)]
 pub(super) struct Interner<T> {
-    ids: Table<u32>,
+    ids: Table<Hashed>,
     things: Slab<T>,
 }
 
 impl<T: Named> Default for Interner<T> {
     fn default() -> Self {
-        Self { ids: Table::for_entries(0), things: Slab::default() }
+        Self { ids: Table::default(), things: Slab::default() }
     }
 }
 
 impl<T: Named> Interner<T> {
     /// The id of a thing, if it has one.
     pub(super) fn find(&self, thing: T::Ref<'_>) -> Option<u32> {
-        let is_it = |id: &u32| self.things.get(*id).is_some_and(|found| found.is(thing));
-        self.ids.find(hash_of(&thing), is_it).copied()
+        let is_it = |id: &Hashed| self.things.get(id.number).is_some_and(|found| found.is(thing));
+        self.ids.find(hash_of(&thing), is_it).map(|id| id.number)
     }
 
     /// The id of a thing.
@@ -123,11 +135,14 @@ impl<T: Named> Interner<T> {
         if let Some(id) = self.find(thing) {
             return id;
         }
-        let id = self.things.push(T::make(thing));
-        let things = &self.things;
-        let rehash = |id: &u32| things.get(*id).map_or(0, |thing| hash_of(&thing.view()));
-        self.ids.add(hash_of(&thing), id, rehash);
-        id
+        let number = self.things.push(T::make(thing));
+        self.ids.add(Hashed { hash: hash_of(&thing), number });
+        number
+    }
+
+    /// Ends the time in which much is added at once.
+    pub(super) fn settle(&mut self) {
+        self.ids.settle();
     }
 
     /// The thing with an id.

@@ -136,9 +136,7 @@ impl Snapshot {
     }
 
     fn subjects(&self, principal: &Principal) -> Subjects<'_> {
-        let found = self.index.identity(&principal.uid);
-        let own = found.map(|row| self.index.members.row(row).others());
-        let own = own.unwrap_or_default();
+        let own = self.index.identities.subjects_of(&principal.uid);
         let (groups, system) = match (principal.authenticated, principal.unauthenticated) {
             (false, false) => ([0; 3], 0),
             (true, false) => ([0, 1, 0], 2),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
-    persistent::{Table, hash_of},
+    persistent::{Fingerprint, Hashed, Kept, Table, hash_of},
     world::{Subject, SubjectRef, World},
 };
 
@@ -14,26 +14,20 @@ use super::slab::Slab;
 const NO_FACT: u32 = u32::MAX;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SubjectIds {
-    ids: Table<u32>,
+    ids: Table<Hashed>,
     /// By id, the number of a fact that is the subject.
     facts: Slab<u32>,
     /// The others, by id.
-    named: Table<(u32, Arc<Subject>)>,
-}
-
-fn rehash_named((id, _): &(u32, Arc<Subject>)) -> u64 {
-    hash_of(id)
+    named: Table<Kept<Subject>>,
 }
 
 impl SubjectIds {
-    pub(super) fn for_entries(expected: usize) -> Self {
-        Self {
-            ids: Table::for_entries(expected),
-            facts: Slab::default(),
-            named: Table::for_entries(0),
-        }
+    /// Ends the time in which much is added at once.
+    pub(super) fn settle(&mut self) {
+        self.ids.settle();
+        self.named.settle();
     }
 
     /// How many ids have been given.
@@ -43,13 +37,16 @@ impl SubjectIds {
 
     /// The subject with an id.
     pub(super) fn get<'a>(&'a self, world: &'a World, id: u32) -> Option<SubjectRef<'a>> {
-        subject(world, &self.facts, &self.named, id)
+        match *self.facts.get(id)? {
+            NO_FACT => self.named.kept(Fingerprint::of(&id)).map(|subject| (&**subject).into()),
+            fact => world.at(fact)?.as_subject(),
+        }
     }
 
     /// The id of a subject, if it has one.
     pub(super) fn find(&self, world: &World, subject: SubjectRef<'_>) -> Option<u32> {
-        let is_it = |id: &u32| self.get(world, *id) == Some(subject);
-        self.ids.find(hash_of(&subject), is_it).copied()
+        let is_it = |id: &Hashed| self.get(world, id.number) == Some(subject);
+        self.ids.find(hash_of(&subject), is_it).map(|id| id.number)
     }
 
     /// The id of a subject that may not exist.
@@ -57,8 +54,8 @@ impl SubjectIds {
         self.find(world, subject).unwrap_or_else(|| {
             let id = self.facts.push(NO_FACT);
             let owned = Arc::new(subject.to_owned());
-            self.named.add(hash_of(&id), (id, owned), rehash_named);
-            self.index(world, subject, id);
+            self.named.keep(Fingerprint::of(&id), owned);
+            self.ids.add(Hashed { hash: hash_of(&subject), number: id });
             id
         })
     }
@@ -67,13 +64,11 @@ impl SubjectIds {
     pub(super) fn appear(&mut self, world: &World, subject: SubjectRef<'_>, fact: u32) -> u32 {
         let Some(id) = self.find(world, subject) else {
             let id = self.facts.push(fact);
-            self.index(world, subject, id);
+            self.ids.add(Hashed { hash: hash_of(&subject), number: id });
             return id;
         };
-        if let Some(known) = self.facts.get_mut(id) {
-            *known = fact;
-        }
-        self.named.remove(hash_of(&id), |(named, _)| *named == id);
+        self.facts.set(id, fact);
+        self.named.drop_kept(Fingerprint::of(&id));
         id
     }
 
@@ -81,35 +76,12 @@ impl SubjectIds {
     pub(super) fn vanish(&mut self, world: &World, subject: SubjectRef<'_>) {
         let Some(id) = self.find(world, subject) else { return };
         let owned = Arc::new(subject.to_owned());
-        self.named.put(hash_of(&id), (id, owned), |(named, _)| *named == id, rehash_named);
-        if let Some(known) = self.facts.get_mut(id) {
-            *known = NO_FACT;
-        }
-    }
-
-    fn index(&mut self, world: &World, new: SubjectRef<'_>, id: u32) {
-        let (facts, named) = (&self.facts, &self.named);
-        let rehash = |id: &u32| subject(world, facts, named, *id).map_or(0, |s| hash_of(&s));
-        self.ids.add(hash_of(&new), id, rehash);
+        self.named.keep(Fingerprint::of(&id), owned);
+        self.facts.set(id, NO_FACT);
     }
 
     /// How many bytes it holds, without the names of those that do not exist.
     pub(super) fn memory(&self) -> usize {
         self.ids.memory() + self.facts.memory() + self.named.memory()
-    }
-}
-
-fn subject<'a>(
-    world: &'a World,
-    facts: &Slab<u32>,
-    named: &'a Table<(u32, Arc<Subject>)>,
-    id: u32,
-) -> Option<SubjectRef<'a>> {
-    match *facts.get(id)? {
-        NO_FACT => {
-            let found = named.find(hash_of(&id), |(named, _)| *named == id);
-            found.map(|(_, subject)| SubjectRef::from(&**subject))
-        }
-        fact => world.at(fact)?.as_subject(),
     }
 }

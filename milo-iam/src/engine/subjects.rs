@@ -81,7 +81,7 @@ impl Snapshot {
                 Subject::User { name, .. } => drop(uids.insert(name.clone())),
                 Subject::ServiceAccount { uid, .. } => drop(uids.insert(uid.clone())),
                 Subject::Group { namespace, name, .. } => {
-                    let memberships = index.memberships_in(namespace, name).iter();
+                    let memberships = index.identities.memberships_in(namespace, name).iter();
                     let found = memberships.filter_map(|number| world.at(*number));
                     uids.extend(found.filter_map(|fact| match fact.body() {
                         BodyRef::Membership { user, .. } => Some(Text::from(user)),
@@ -92,7 +92,8 @@ impl Snapshot {
             }
         }
         uids.retain(|uid| {
-            index.user(world, "", uid).is_some() || !index.accounts(world, uid).is_empty()
+            index.identities.user(world, "", uid).is_some()
+                || index.identities.accounts(uid).next().is_some()
         });
         uids
     }

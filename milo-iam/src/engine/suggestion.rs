@@ -93,7 +93,7 @@ impl Snapshot {
         if let Subject::User { name, .. } = subject {
             for group in self.granted_groups(check) {
                 let cost = self.index.by_subject.row(group.0).iter();
-                let cost = cost.map(|(_, grant)| self.roles.permissions(grant.role).count()).sum();
+                let cost = cost.map(|(_, grant)| self.roles.permissions(grant.0).count()).sum();
                 found.push((cost, Suggestion::Join { group: group.1, user: name.to_string() }));
             }
         }

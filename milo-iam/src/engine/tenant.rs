@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     Text,
-    persistent::hash_of,
-    world::{BodyRef, FactRef, HomeRef, KindName, ORGANIZATION, PROJECT, USER},
+    persistent::Fingerprint,
+    world::{BodyRef, FactRef, HomeRef, KeyRef, KindName, ORGANIZATION, PROJECT, USER},
 };
 
 /// The kinds of tenants have the first ids of kinds, in this order.
@@ -18,16 +18,25 @@ pub(super) const USER_ID: u32 = 2;
 /// Stands for the number of a fact when there is none.
 pub(super) const NO_FACT: u32 = u32::MAX;
 
+/// The organization that a project says it is of: it may not be there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Above {
+    pub(super) uid: Text,
+    /// By which it is found.
+    pub(super) key: Option<Fingerprint>,
+}
+
 /// An organization or a project that exists.
 #[derive(Clone, Debug)]
 pub(super) struct Tenant {
     /// The number of its fact.
     pub(super) fact: u32,
-    pub(super) namespace: Text,
+    /// By which it is found.
+    pub(super) key: Fingerprint,
     pub(super) name: Text,
     pub(super) uid: Text,
-    /// The name and the UID of a project's organization.
-    pub(super) organization: Option<(Text, Text)>,
+    /// The organization of a project.
+    pub(super) organization: Option<Above>,
     /// By home, the node of bindings that name it.
     pub(super) nodes: Arc<[(u32, u32)]>,
     /// The id of its own home.
@@ -41,15 +50,17 @@ impl Tenant {
     pub(super) fn of(number: u32, fact: &FactRef<'_>) -> Option<Self> {
         let organization = match fact.body() {
             BodyRef::Organization => None,
-            BodyRef::Project { organization, organization_uid } => {
-                Some((organization.into(), organization_uid.into()))
-            }
+            BodyRef::Project { organization, organization_uid } => Some(Above {
+                uid: organization_uid.into(),
+                key: Some(Self::fingerprint(false, "", organization)),
+            }),
             _ => return None,
         };
+        let KeyRef { namespace, name, .. } = fact.key;
         Some(Self {
             fact: number,
-            namespace: fact.key.namespace.into(),
-            name: fact.key.name.into(),
+            key: Self::fingerprint(organization.is_some(), namespace, name),
+            name: name.into(),
             uid: fact.uid.into(),
             organization,
             nodes: Arc::default(),
@@ -59,12 +70,12 @@ impl Tenant {
     }
 
     /// One that does not exist, to stand for any.
-    pub(super) fn any(organization: Option<(Text, Text)>) -> Self {
+    pub(super) fn any(organization: Option<Above>) -> Self {
         // No object has such a name.
         let name = Text::from("\0");
         Self {
             fact: NO_FACT,
-            namespace: Text::default(),
+            key: Self::fingerprint(organization.is_some(), "", &name),
             uid: name.clone(),
             name,
             organization,
@@ -87,13 +98,9 @@ impl Tenant {
         }
     }
 
-    /// The hash of its key.
-    pub(super) fn hash(&self) -> u64 {
-        Self::hash_of(self.is_project(), &self.namespace, &self.name)
-    }
-
-    /// The hash of the key of an organization or a project.
-    pub(super) fn hash_of(is_project: bool, namespace: &str, name: &str) -> u64 {
-        hash_of(&(is_project, namespace, name))
+    /// By which the organization or the project with a key is found.
+    #[inline]
+    pub(super) fn fingerprint(is_project: bool, namespace: &str, name: &str) -> Fingerprint {
+        Fingerprint::of(&(is_project, namespace, name))
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::world::{BINDING, BodyRef, Change, KindRef, World};
+use crate::world::{BINDING, Change, KindRef, World};
 
 use super::{
     catalogue::{Catalogue, Roles},
-    index::{Expected, Index, Pending},
+    index::Pending,
     snapshot::Snapshot,
 };
 
@@ -26,9 +26,8 @@ pub(crate) struct Writer {
 impl Writer {
     /// Reads a world from the beginning.
     pub(crate) fn new(revision: u64, world: World) -> Self {
-        let index = Index::for_entries(expected(&world));
-        let snapshot =
-            Snapshot { revision, world, catalogue: Arc::default(), roles: Arc::default(), index };
+        let (catalogue, roles, index) = Default::default();
+        let snapshot = Snapshot { revision, world, catalogue, roles, index };
         let pending = Pending { everybody: true, catalogue: true, ..Pending::default() };
         let mut writer = Self { snapshot, pending };
         writer.read();
@@ -100,15 +99,8 @@ impl Writer {
     /// Brings the indexes up to date.
     fn settle(&mut self) {
         let Self { snapshot: Snapshot { world, index, catalogue, roles, .. }, pending } = self;
-        let pending = std::mem::take(pending);
-        let mut edits = Vec::new();
-        if pending.everybody {
-            index.put_identities(world, &mut edits);
-        }
-        for uid in &pending.identities {
-            index.put_identity(world, uid, &mut edits);
-        }
-        index.members.apply(edits);
+        let mut pending = std::mem::take(pending);
+        index.identities.apply(world, &mut pending);
         if pending.catalogue {
             *catalogue = Arc::new(Catalogue::of(world, &mut index.nodes.kinds));
         }
@@ -117,20 +109,6 @@ impl Writer {
         }
         index.by_node.apply(pending.by_node);
         index.by_subject.apply(pending.by_subject);
+        index.settle();
     }
-}
-
-fn expected(world: &World) -> Expected {
-    let mut expected = Expected { all: world.len(), ..Expected::default() };
-    for fact in world.numbers().filter_map(|number| world.at(number)) {
-        match fact.body() {
-            BodyRef::User => expected.users += 1,
-            BodyRef::ServiceAccount => expected.accounts += 1,
-            BodyRef::Group => expected.groups += 1,
-            BodyRef::Membership { .. } => expected.memberships += 1,
-            BodyRef::Binding { .. } => expected.bindings += 1,
-            _ => {}
-        }
-    }
-    expected
 }

@@ -11,7 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 /// Stands for a name, to find it without reading it. From a keyed hash, whose key is random and
 /// leaves the process in no form: nobody can make two names that have one fingerprint, and among a
 /// hundred million names that two have one by chance is as likely as one in 10^22.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fingerprint([u32; 4]);
 
 impl Fingerprint {
@@ -30,9 +30,8 @@ impl Fingerprint {
         Self([a, b, c, d])
     }
 
-    /// The hash by which a table finds it.
-    pub(crate) fn hash(self) -> u64 {
-        let [a, b, ..] = self.0;
-        u64::from(a) | u64::from(b) << 32
+    /// The hash by which a table finds it: what is compared first.
+    pub(crate) fn hash(self) -> u32 {
+        self.0[0]
     }
 }

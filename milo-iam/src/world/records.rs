@@ -51,13 +51,13 @@ impl Records {
                 if facts.len() == CHUNK
                     && let Some(full) = pack(facts)
                 {
-                    self.chunks.set(last, full);
+                    self.chunks.set(last, Arc::new(full));
                 }
             }
             _ => {
                 let mut facts = Vec::with_capacity(CHUNK);
                 facts.push(Some(fact));
-                self.chunks.push(Chunk::Open(facts));
+                self.chunks.push(Arc::new(Chunk::Open(facts)));
             }
         }
         number

@@ -67,8 +67,9 @@ impl Stored {
         self.waiting.read().iter().cloned().collect()
     }
 
+    /// Whether a checkpoint has something to bring to the data file, or to end.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.read().is_empty() || !self.found.read().changes.is_empty()
+        !self.waiting.read().is_empty() || self.found.read().begun
     }
 
     /// Adds a commit that is in the journal.

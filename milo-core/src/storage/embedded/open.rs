@@ -106,7 +106,8 @@ pub(super) struct Opened {
     pub(super) lock: File,
     pub(super) log: Log,
     pub(super) journal: Journal,
-    /// What is in the journal but not in the log. The journal is full until it is.
+    /// What is in the journal but not in the log. If anything is, the journal is full until the log
+    /// has it.
     pub(super) found: Found,
     pub(super) index: Index,
 }
@@ -291,7 +292,7 @@ fn read(file: &Path, disk: &impl Disk) -> Result<State, OpenError> {
         return Err(OpenError::Damaged { file: file.to_owned(), cause });
     }
     let journal = match journal {
-        Some(journal) if found.changes.is_empty() => journal,
+        Some(journal) if !found.begun => journal,
         // Both segments may be in use.
         Some((salt, segment)) => (salt, segment + 1),
         None => {
@@ -337,7 +338,7 @@ fn rehearse(file: &Path) -> Result<Rehearsed, OpenError> {
 /// Goes on with the journal beside the data file.
 fn replay(file: &Path, loaded: log::Loaded) -> Result<Rehearsed, OpenError> {
     let log::Loaded { mut restoring, last, journal } = loaded;
-    let mut found = Found { changes: Vec::new(), revision: last };
+    let mut found = Found { revision: last, ..Found::default() };
     if let Some((salt, segment)) = journal {
         let [one, other] = JOURNAL.map(|name| journal_contents(&file.with_file_name(name)));
         let contents = [one?, other?];

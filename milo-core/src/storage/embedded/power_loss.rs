@@ -16,6 +16,11 @@ use super::{
     open::Disk,
     *,
 };
+use crate::{
+    key::GroupResource,
+    scope::Scope,
+    storage::index::{self, Position},
+};
 
 /// What a disk writes at once.
 const SECTOR: usize = 512;
@@ -363,4 +368,39 @@ fn power_loss_while_a_file_is_made_leaves_an_empty_store() {
         operations += 1;
     }
     assert!(operations > 10, "{operations}");
+}
+
+/// A frame of the second segment that counts is not all there, and nothing is in the first.
+#[test]
+fn what_is_left_of_a_frame_is_not_found_behind_later_commits() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = |name| {
+        let widgets = GroupResource::new("demo.example.com", "widgets");
+        Key::object(&widgets, &Scope::Platform, "ns", name).unwrap()
+    };
+    let opened = open::open(directory.path(), RealDisk).unwrap();
+    let (mut journal, last) = (opened.journal, opened.found.revision);
+    let position = Position { revision: last.next(), index: 0 };
+    let value = Some(vec![b'v'; 9000].into());
+    let row = index::Row { position, key: key("lost"), value, previous: None };
+    journal.turn();
+    journal.append(last, &plan::Plan { rows: vec![row], revision: last.next() }).unwrap();
+    drop((journal, opened.log, opened.lock));
+    let file = directory.path().join("milo.journal-1");
+    let mut contents = fs::read(&file).unwrap();
+    contents[4096..].fill(0);
+    fs::write(&file, contents).unwrap();
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for name in ["one", "two"] {
+            let storage = Embedded::open(directory.path()).unwrap();
+            let put = Transaction::new().put(key(name), "kept".into());
+            storage.commit(put).await.unwrap();
+        }
+        let storage = Embedded::open(directory.path()).unwrap();
+        for (name, is_there) in [("one", true), ("two", true), ("lost", false)] {
+            assert_eq!(storage.get(&key(name)).await.unwrap().is_some(), is_there, "{name}");
+        }
+    });
 }

@@ -13,6 +13,10 @@ pub(in crate::storage::embedded) struct Found {
     pub(in crate::storage::embedded) changes: Vec<(Position, Vec<u8>)>,
     /// The newest revision; that of the data file when nothing was found.
     pub(in crate::storage::embedded) revision: Revision,
+    /// Whether a frame was begun in either segment, even if not all of it is there. Nothing may be
+    /// written to such a segment before the data file says that it does not count any more: what
+    /// is left of the frame would be found behind what came after it.
+    pub(in crate::storage::embedded) begun: bool,
 }
 
 /// Reads the journal whose first segment that counts is `first`; the data file ends at `after`.
@@ -29,7 +33,7 @@ pub(in crate::storage::embedded) fn read(
     first: u64,
     after: Revision,
 ) -> Result<Found, String> {
-    let mut found = Found { changes: Vec::new(), revision: after };
+    let mut found = Found { revision: after, ..Found::default() };
     for segment in [first, first.saturating_add(1)] {
         let file = &contents[usize::from(!segment.is_multiple_of(2))];
         read_segment(file, Stamp { salt, segment }, &mut found)?;
@@ -40,6 +44,7 @@ pub(in crate::storage::embedded) fn read(
 fn read_segment(file: &[u8], stamp: Stamp, found: &mut Found) -> Result<(), String> {
     let mut rest = file;
     while let Some(header) = frame_of(stamp, rest) {
+        found.begun = true;
         if header.before != found.revision {
             return Err(missing(&header, found.revision));
         }
@@ -143,6 +148,11 @@ mod tests {
             contents[0][torn..].fill(0);
             assert_eq!(newest(&contents, 0, 1), Ok(3), "{torn}");
         }
+        let mut contents = whole;
+        contents[0][PAGE..].fill(0);
+        let found = read(&contents, SALT, 0, Revision::new(1)).unwrap();
+        assert!(found.begun && found.changes.is_empty());
+        assert!(!read(&contents, SALT, 1, Revision::new(1)).unwrap().begun);
     }
 
     #[test]

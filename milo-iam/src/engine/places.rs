@@ -1,0 +1,223 @@
+//! Where something is: objects that bindings name, and tenants, by their names.
+
+use std::sync::Arc;
+
+use crate::{
+    persistent::{Entry, Fingerprint, Kept, Table, hash_of},
+    world::{FactRef, HomeRef, KeyRef, TargetRef, World},
+};
+
+use super::{
+    index::Index,
+    node_ids::is_bookkeeping,
+    tenant::{ORGANIZATION_ID, PROJECT_ID, Tenant, USER_ID},
+};
+
+/// Nodes by kind.
+type Kinds = Arc<[(u32, u32)]>;
+
+/// An object that bindings name, and the node of those of one home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Named {
+    key: Fingerprint,
+    pub(super) home: u32,
+    pub(super) node: u32,
+}
+
+impl Entry for Named {
+    fn hash(&self) -> u32 {
+        self.key.hash()
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    /// What bindings name, by key.
+    named: Table<Named>,
+    /// Organizations and projects by key.
+    tenants: Table<Kept<Tenant>>,
+    /// Projects by UID.
+    projects: Table<Kept<Tenant>>,
+    /// By home, the nodes of its bindings for whole kinds.
+    kinds_of: Table<Kept<[(u32, u32)]>>,
+    /// The same of the platform.
+    pub(super) platform_kinds: Kinds,
+}
+
+impl Places {
+    /// Ends the time in which much is added at once.
+    pub(super) fn settle(&mut self) {
+        self.named.settle();
+        self.tenants.settle();
+        self.projects.settle();
+        self.kinds_of.settle();
+    }
+
+    /// An organization or a project by the [fingerprint](Tenant::fingerprint) of its key.
+    #[inline]
+    pub(super) fn tenant(&self, key: Fingerprint) -> Option<&Tenant> {
+        self.tenants.kept(key).map(|tenant| &**tenant)
+    }
+
+    /// The project with a UID.
+    pub(super) fn project(&self, uid: &str) -> Option<&Tenant> {
+        self.projects_with(uid).next()
+    }
+
+    /// The projects with a UID: one, unless it is there twice by mistake.
+    fn projects_with(&self, uid: &str) -> impl Iterator<Item = &Tenant> {
+        let uid = Fingerprint::of(uid);
+        let found = self.projects.having(uid.hash()).filter(move |kept| kept.name == uid);
+        found.map(|kept| &*kept.thing)
+    }
+
+    pub(super) fn projects(&self) -> impl Iterator<Item = &Tenant> {
+        self.projects.iter().map(|kept| &*kept.thing)
+    }
+
+    /// The nodes about an object, of all homes.
+    #[inline]
+    pub(super) fn nodes_of(&self, key: Fingerprint) -> impl Iterator<Item = Named> {
+        self.named.having(key.hash()).filter(move |named| named.key == key).copied()
+    }
+
+    /// The node about an object of a home: fast however many homes have one.
+    #[inline]
+    pub(super) fn node_of(&self, key: Fingerprint, home: u32) -> Option<u32> {
+        let found = self.named.get(key.hash(), |named| (named.key, named.home).cmp(&(key, home)));
+        found.map(|named| named.node)
+    }
+
+    fn kinds_in(&self, home: u32) -> Kinds {
+        self.kinds_of.kept(Fingerprint::of(&home)).cloned().unwrap_or_default()
+    }
+
+    /// How many bytes it holds.
+    pub(super) fn memory(&self) -> usize {
+        // Names, nodes and kinds of a tenant.
+        let tenant = size_of::<Tenant>() + 128;
+        self.named.memory()
+            + self.tenants.memory()
+            + self.projects.memory()
+            + self.kinds_of.memory()
+            + self.tenants.iter().count() * tenant
+    }
+}
+
+impl Index {
+    /// The id of a node, which is made known to where it will be looked for.
+    pub(super) fn node(&mut self, world: &World, home: HomeRef<'_>, target: TargetRef<'_>) -> u32 {
+        let home_id = self.nodes.homes.id(home);
+        if let Some(node) = self.nodes.find(world, home_id, target) {
+            return node;
+        }
+        let facts = self.facts_meant(world, target);
+        let node = self.nodes.push(home_id, target, facts.first().copied());
+        if let TargetRef::Kind(kind) = target {
+            let kind = self.nodes.kinds.id(kind);
+            self.put_kind(world, home, home_id, (kind, node));
+        }
+        for number in facts {
+            if let Some(fact) = world.at(number) {
+                self.name(&fact, node);
+                if self.nodes.kinds.find(fact.key.kind).is_some_and(|kind| kind < USER_ID) {
+                    self.put_tenant(world, number);
+                }
+            }
+        }
+        node
+    }
+
+    /// The facts that a binding to a target means: one, unless a UID is there twice by mistake.
+    pub(super) fn facts_meant(&self, world: &World, target: TargetRef<'_>) -> Vec<u32> {
+        let TargetRef::Object { kind, namespace, name, .. } = target else { return Vec::new() };
+        let is_it = |number: &u32| world.at(*number).is_some_and(|fact| fact.as_target() == target);
+        if !is_bookkeeping(kind) {
+            let found = self.by_target.having(hash_of(&target)).map(|found| found.number);
+            return found.filter(is_it).collect();
+        }
+        let projects = self.places.projects().map(|project| Some(&*project.uid));
+        let planes = std::iter::once(None).chain(projects);
+        let numbers =
+            planes.filter_map(|project| world.number(KeyRef { kind, project, namespace, name }));
+        numbers.filter(is_it).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Makes an object known to checks, when they look for it.
+    pub(super) fn name(&mut self, fact: &FactRef<'_>, node: u32) {
+        self.nodes.kinds.id(fact.key.kind);
+        let key = self.fingerprint(fact.key);
+        if let Some(home) = self.nodes.home(node) {
+            self.places.named.add(Named { key, home, node });
+        }
+    }
+
+    pub(super) fn unname(&mut self, fact: &FactRef<'_>, node: u32) {
+        let key = self.fingerprint(fact.key);
+        self.places.named.remove(key.hash(), |found| found.key == key && found.node == node);
+    }
+
+    /// By which objects are found.
+    pub(super) fn fingerprint(&self, key: KeyRef<'_>) -> Fingerprint {
+        fingerprint(self.nodes.kinds.find(key.kind).unwrap_or(u32::MAX), key)
+    }
+
+    fn put_kind(&mut self, world: &World, home: HomeRef<'_>, id: u32, node: (u32, u32)) {
+        let known = self.places.kinds_in(id);
+        let mut kinds: Vec<(u32, u32)> = known.iter().copied().chain([node]).collect();
+        kinds.sort_unstable();
+        let kinds: Kinds = kinds.into();
+        self.places.kinds_of.keep(Fingerprint::of(&id), kinds.clone());
+        let tenants: Vec<u32> = match home {
+            HomeRef::Platform => {
+                self.places.platform_kinds = kinds;
+                Vec::new()
+            }
+            HomeRef::Organization(name) => {
+                let found = self.places.tenant(Tenant::fingerprint(false, "", name));
+                found.map(|tenant| tenant.fact).into_iter().collect()
+            }
+            HomeRef::Project(uid) => {
+                self.places.projects_with(uid).map(|tenant| tenant.fact).collect()
+            }
+        };
+        tenants.into_iter().for_each(|tenant| self.put_tenant(world, tenant));
+    }
+
+    /// Makes an organization or a project known, with the bindings on it.
+    pub(super) fn put_tenant(&mut self, world: &World, number: u32) {
+        let Some(fact) = world.at(number) else { return };
+        let Some(mut tenant) = Tenant::of(number, &fact) else { return };
+        let wanted = if tenant.is_project() { PROJECT_ID } else { ORGANIZATION_ID };
+        if fact.key.project.is_some() || self.nodes.kinds.find(fact.key.kind) != Some(wanted) {
+            return;
+        }
+        let nodes = self.places.nodes_of(self.fingerprint(fact.key));
+        tenant.nodes = nodes.map(|named| (named.home, named.node)).collect();
+        let home = self.nodes.homes.id(tenant.own_home());
+        (tenant.home, tenant.kinds) = (Some(home), self.places.kinds_in(home));
+        let tenant = Arc::new(tenant);
+        if tenant.is_project() {
+            // There are two with one UID only by mistake, and both are there.
+            let name = Fingerprint::of(&*tenant.uid);
+            self.places.projects.remove(name.hash(), |kept| kept.thing.fact == number);
+            self.places.projects.add(Kept { name, thing: tenant.clone() });
+        }
+        self.places.tenants.keep(tenant.key, tenant);
+    }
+
+    /// Lets go of an organization or a project.
+    pub(super) fn remove_tenant(&mut self, fact: &FactRef<'_>, number: u32) {
+        let Some(tenant) = Tenant::of(number, fact) else { return };
+        let is_it = |kept: &Kept<Tenant>| kept.thing.fact == number;
+        self.places.tenants.remove(tenant.key.hash(), is_it);
+        self.places.projects.remove(Fingerprint::of(&*tenant.uid).hash(), is_it);
+    }
+}
+
+/// By which an object of a kind with an id is found.
+#[inline]
+pub(super) fn fingerprint(kind: u32, key: KeyRef<'_>) -> Fingerprint {
+    Fingerprint::of(&(kind, key.project, key.namespace, key.name))
+}
