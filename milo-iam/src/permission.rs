@@ -1,6 +1,10 @@
 //! Permissions: what a role lists and a request needs.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,13 +27,26 @@ const COLLECTION_VERBS: [&str; 4] = ["list", "watch", "create", "deletecollectio
 /// assert!("projects".parse::<Permission>().is_err());
 /// # Ok::<(), milo_iam::MalformedPermission>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Permission {
-    service: Text,
-    plural: Text,
-    subresource: Text,
-    verb: Text,
+    /// As it is written, which says all.
+    text: Text,
+    /// Where its parts are.
+    parts: Parts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Parts {
+    service_end: usize,
+    plural_end: usize,
+    verb: usize,
+}
+
+impl Hash for Permission {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
 }
 
 /// A text that is not a permission.
@@ -59,68 +76,79 @@ impl Permission {
             && [plural, subresource, verb].into_iter().all(plain)
             && !plural.is_empty()
             && !verb.is_empty();
-        let permission = Self {
-            service: service.into(),
-            plural: plural.into(),
-            subresource: subresource.into(),
-            verb: verb.into(),
-        };
-        if is_valid { Ok(permission) } else { Err(MalformedPermission(permission.to_string())) }
+        let separator = if subresource.is_empty() { "" } else { "/" };
+        let text = format!("{service}/{plural}{separator}{subresource}.{verb}");
+        let plural_end = service.len() + 1 + plural.len();
+        let parts = Parts { service_end: service.len(), plural_end, verb: text.len() - verb.len() };
+        if is_valid {
+            Ok(Self { text: text.into(), parts })
+        } else {
+            Err(MalformedPermission(text))
+        }
+    }
+
+    fn part(&self, from: usize, to: usize) -> &str {
+        // INVARIANT: all parts are ASCII, and `parts` is made with the text.
+        self.text.get(from..to).unwrap_or_default()
     }
 
     /// The service, which is an API group.
     #[must_use]
     pub fn service(&self) -> &str {
-        &self.service
+        self.part(0, self.parts.service_end)
     }
 
     /// The plural of the kind.
     #[must_use]
     pub fn plural(&self) -> &str {
-        &self.plural
+        self.part(self.parts.service_end + 1, self.parts.plural_end)
     }
 
     /// The subresource; empty for the object itself.
     #[must_use]
     pub fn subresource(&self) -> &str {
-        &self.subresource
+        self.part(self.parts.plural_end + 1, self.parts.verb - 1)
     }
 
     /// The verb.
     #[must_use]
     pub fn verb(&self) -> &str {
-        &self.verb
+        self.part(self.parts.verb, self.text.len())
     }
 
     /// Whether the verb acts on a collection.
     #[must_use]
     pub fn is_of_collection(&self) -> bool {
-        COLLECTION_VERBS.contains(&&*self.verb)
+        COLLECTION_VERBS.contains(&self.verb())
     }
 
     /// As it is registered: to delete a collection is to delete.
     #[must_use]
     pub fn registered_form(&self) -> Self {
-        let mut form = self.clone();
-        if &*self.verb == "deletecollection" {
-            form.verb = "delete".into();
+        if self.verb() == "deletecollection" {
+            return self.with(self.subresource(), "delete");
         }
-        form
+        self.clone()
+    }
+
+    fn with(&self, subresource: &str, verb: &str) -> Self {
+        let changed = Self::new(self.service(), self.plural(), subresource, verb);
+        // INVARIANT: the parts of a permission are valid, and so is `delete`.
+        changed.unwrap_or_else(|_| self.clone())
     }
 
     /// The permission on the object itself, to which one on a subresource falls back.
     #[must_use]
     pub fn of_main_resource(&self) -> Self {
-        Self { subresource: "".into(), ..self.clone() }
+        self.with("", self.verb())
     }
 
     /// What a `ProtectedResource` lists for it: `get`, or `status.update`.
     #[must_use]
     pub fn entry(&self) -> String {
-        if self.subresource.is_empty() {
-            self.verb.to_string()
-        } else {
-            format!("{}.{}", self.subresource, self.verb)
+        match self.subresource() {
+            "" => self.verb().to_owned(),
+            subresource => format!("{subresource}.{}", self.verb()),
         }
     }
 }
@@ -131,11 +159,7 @@ fn is_plain(byte: u8) -> bool {
 
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.service, self.plural)?;
-        if !self.subresource.is_empty() {
-            write!(f, "/{}", self.subresource)?;
-        }
-        write!(f, ".{}", self.verb)
+        f.write_str(&self.text)
     }
 }
 
@@ -168,7 +192,7 @@ impl TryFrom<String> for Permission {
 
 impl From<Permission> for String {
     fn from(permission: Permission) -> Self {
-        permission.to_string()
+        String::from(&*permission.text)
     }
 }
 

@@ -21,8 +21,9 @@ pub(crate) fn tables(rows: &[Row]) -> String {
         line(&mut text, row, rows);
     }
     text.push_str(
-        "\n| bindings | allowed | by ids, mean (p99) | hot, mean | from strings, mean | all denied to mixed | \
-         change visible, p50 / p99 | bytes a binding | cold build |\n|---|---|---|---|---|---|---|---|---|\n",
+        "\n| bindings | allowed | by ids, mean (p99) | hot, mean | from strings, mean (hot) | all denied to \
+         mixed | change visible, p50 / p99 | bytes a binding: grants + names + facts | cold build |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows.iter().filter(|row| row.engine == 0) {
         details(&mut text, row, rows);
@@ -59,23 +60,27 @@ fn line(text: &mut String, row: &Row, rows: &[Row]) {
 }
 
 fn details(text: &mut String, row: &Row, rows: &[Row]) {
-    let Outcome { measured, build_seconds, bytes, details, .. } = &row.outcome;
+    let Outcome { measured, build_seconds, details, .. } = &row.outcome;
     let Some(details) = details else { return };
+    let [facts, grants, names] = details.memory;
     let allowed = measured.answers.iter().filter(|allowed| **allowed).count();
     let strings = rows.iter().find(|other| other.engine == 1 && other.bindings == row.bindings);
     let _ = writeln!(
         text,
-        "| {} | {} % | {} ({}) | {} | {} | {:.2} | {} / {} | {} | {} |",
+        "| {} | {} % | {} ({}) | {} | {} ({}) | {:.2} | {} / {} | {} + {} + {} | {} |",
         count(row.bindings),
         allowed * 100 / measured.answers.len().max(1),
         time(measured.mixed.mean),
         time(measured.mixed.p99 as f64),
-        time(details.hot.mean),
+        time(details.hot[0].mean),
         strings.map_or_else(String::new, |row| time(row.outcome.measured.mixed.mean)),
+        time(details.hot[1].mean),
         measured.denied.mean / measured.mixed.mean,
         time(details.change[0] as f64),
         time(details.change[1] as f64),
-        bytes / row.bindings.max(1),
+        grants / row.bindings.max(1),
+        names / row.bindings.max(1),
+        facts / row.bindings.max(1),
         time(build_seconds * 1e9),
     );
 }

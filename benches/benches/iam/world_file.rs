@@ -31,6 +31,8 @@ impl WorldFile {
             let line = line?;
             reader.line(&line).with_context(|| line.clone())?;
         }
+        // As lists bring them.
+        reader.facts.sort_by(|one, other| one.key().cmp(other.key()));
         Ok(Self { world: reader.facts.into_iter().collect(), questions: reader.questions })
     }
 }

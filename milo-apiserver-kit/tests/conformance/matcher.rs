@@ -4,6 +4,8 @@
 //! stands for any text. A text in angle brackets is a kind of value, see [`word`]; an object whose
 //! only field begins with `$` is a rule, see [`rule`].
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::support::matches;
@@ -107,14 +109,8 @@ fn rule(name: &str, argument: &Value, actual: Option<&Value>, path: &str) -> Res
         "$both" => wanted().iter().try_for_each(|wanted| check(wanted, actual, path)),
         "$keys" => {
             let map = actual.and_then(Value::as_object);
-            let keys: Vec<&str> = map.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
-            holds(
-                keys.iter().eq(wanted()
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .collect::<Vec<_>>()
-                    .iter()),
-            )
+            let keys: BTreeSet<&str> = map.into_iter().flatten().map(|(key, _)| &**key).collect();
+            holds(keys == wanted().iter().filter_map(Value::as_str).collect())
         }
         "$over" => holds(actual.and_then(number) > number(argument)),
         "$min" => holds(actual.and_then(number) >= number(argument)),

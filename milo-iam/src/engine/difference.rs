@@ -107,7 +107,8 @@ impl fmt::Display for Difference {
 
 impl Snapshot {
     /// What changes would change. How long it takes depends on the changes and on whose access they
-    /// concern, and not on the world.
+    /// concern, and not on the world: those who have a role, or all when a tenant or a registration
+    /// comes or goes.
     #[must_use]
     pub fn what_if(&self, changes: impl IntoIterator<Item = Change>) -> Difference {
         let mut pretended = Writer::of(self.clone());
@@ -128,6 +129,12 @@ impl Snapshot {
             }
         }
         access
+    }
+
+    /// What a role has, by name.
+    fn all_of(&self, role: Option<u32>) -> BTreeSet<&Permission> {
+        let ids = role.into_iter().flat_map(|role| self.roles.permissions(role));
+        ids.filter_map(|id| self.catalogue.permission(id)).collect()
     }
 
     fn kind_of(&self, permission: &Permission) -> Option<&Kind> {
@@ -158,14 +165,19 @@ fn not_covered(
 /// The principals whose access may differ.
 fn affected(before: &Snapshot, after: &Snapshot) -> Vec<Principal> {
     let mut subjects = BTreeSet::new();
-    let mut everybody = false;
+    let (mut everybody, mut roles) = (false, false);
     for (old, new) in before.world.differences(&after.world) {
         for fact in [old, new].into_iter().flatten() {
             everybody |= !collect_affected(&fact, &mut subjects);
+            roles |= matches!(fact.body(), Body::Role { .. });
             for state in [before, after] {
                 collect_granted_on(&fact, state, &mut subjects);
             }
         }
+    }
+    if roles && !everybody {
+        collect_holders(before, after, &mut subjects);
+        collect_holders(after, before, &mut subjects);
     }
     let subjects: Vec<Subject> = subjects.into_iter().collect();
     everybody |= subjects.iter().any(|subject| matches!(subject, Subject::System(_)));
@@ -195,7 +207,8 @@ fn collect_affected(fact: &Fact, subjects: &mut BTreeSet<Subject>) -> bool {
         Body::Membership { user, .. } => {
             subjects.insert(Subject::User { name: user.clone(), uid: Text::default() });
         }
-        Body::Other => {}
+        // Whom a role concerns is looked up: see `collect_holders`.
+        Body::Other | Body::Role { .. } => {}
         _ => return false,
     }
     true
@@ -212,4 +225,25 @@ fn collect_granted_on(fact: &Fact, state: &Snapshot, subjects: &mut BTreeSet<Sub
         let granted = granted.filter_map(|id| state.index.subjects.get(&state.world, *id));
         subjects.extend(granted.map(SubjectRef::to_owned));
     }
+}
+
+/// Notes who is granted a role that has not the same permissions in another state.
+fn collect_holders(state: &Snapshot, other: &Snapshot, subjects: &mut BTreeSet<Subject>) {
+    let Snapshot { world, index, .. } = state;
+    let has_changed = |role: &u32| {
+        let there = index.roles.get(*role).and_then(|key| other.index.roles.find(key.into()));
+        state.all_of(Some(*role)) != other.all_of(there)
+    };
+    // INVARIANT: ids are 32 bits wide.
+    let ids = |count: usize| 0..u32::try_from(count).unwrap_or(u32::MAX);
+    let changed: BTreeSet<u32> = ids(index.roles.len()).filter(has_changed).collect();
+    if changed.is_empty() {
+        return;
+    }
+    let holds = |subject: &u32| {
+        index.by_subject.row(*subject).iter().any(|(_, role)| changed.contains(&role.0))
+    };
+    let holders = ids(index.subjects.len()).filter(|subject| holds(subject));
+    let holders = holders.filter_map(|subject| index.subjects.get(world, subject));
+    subjects.extend(holders.map(SubjectRef::to_owned));
 }

@@ -206,7 +206,10 @@ impl Snapshot {
                 (None, HomeRef::Organization(name)) => {
                     self.above(self.index.places.tenant(Tenant::fingerprint(false, "", name))?)
                 }
-                (None, _) => self.tenant_above(self.index.nodes.kinds.find(key.kind)?, key),
+                (None, _) => {
+                    let kind = self.index.nodes.kinds.find(key.kind)?;
+                    self.tenant_above(kind, key.namespace, key.name)
+                }
             }
         };
         above().unwrap_or_default()
@@ -245,6 +248,5 @@ fn is_in_reach(home: &Home, above: Above<'_>) -> bool {
     }
 }
 
-static NEW_ORGANIZATION: LazyLock<Tenant> = LazyLock::new(|| Tenant::any(None));
-static NEW_PROJECT: LazyLock<Tenant> =
-    LazyLock::new(|| Tenant::any(Some(super::tenant::Above::default())));
+static NEW_ORGANIZATION: LazyLock<Tenant> = LazyLock::new(|| Tenant::any(false));
+static NEW_PROJECT: LazyLock<Tenant> = LazyLock::new(|| Tenant::any(true));

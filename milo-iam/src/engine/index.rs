@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use crate::{
     persistent::{Fingerprint, Hashed, Table, hash_of},
     world::{
-        BodyRef, FactRef, HomeRef, Key, KeyRef, KindRef, PROTECTED_RESOURCE, ROLE, SubjectRef,
-        World,
+        BINDING, BodyRef, FactRef, GROUP, HomeRef, Key, KeyRef, KindName, KindRef, MEMBERSHIP,
+        PROTECTED_RESOURCE, ROLE, SERVICE_ACCOUNT, SubjectRef, USER, World,
     },
 };
 
@@ -50,6 +50,8 @@ pub(super) struct Pending {
     pub(super) by_subject: Vec<Edit<Role>>,
     pub(super) memberships: Vec<Edit<()>>,
     pub(super) in_group: Vec<Edit<()>>,
+    /// Identities with the groups that they are in, while all are looked at.
+    pub(super) joined: Vec<(u32, u32)>,
     /// Ids of identities, with what they sign in with.
     pub(super) identities: BTreeMap<u32, Fingerprint>,
     /// Whether all identities are looked at anyway.
@@ -89,6 +91,18 @@ impl Index {
         self.nodes.len() + self.subjects.len() + self.roles.len() + identities
     }
 
+    /// Makes room for what a world has.
+    pub(super) fn reserve(&mut self, world: &World) {
+        let count = |kind: &KindName| world.count_of_kind(kind);
+        let (users, groups) = (count(&USER), count(&GROUP));
+        let (accounts, bindings) = (count(&SERVICE_ACCOUNT), count(&BINDING));
+        self.by_target.reserve(world.len() - bindings - count(&MEMBERSHIP));
+        self.subjects.reserve(users + groups + accounts);
+        self.identities.reserve(users, accounts, groups);
+        self.nodes.reserve(bindings / 2);
+        self.places.reserve(bindings / 2);
+    }
+
     /// Ends the time in which much is added at once.
     pub(super) fn settle(&mut self) {
         self.nodes.settle();
@@ -102,10 +116,11 @@ impl Index {
     /// Takes up a fact that is in the world.
     pub(super) fn add(&mut self, world: &World, number: u32, pending: &mut Pending) {
         let Some(fact) = world.at(number) else { return };
+        let target = fact.as_target();
         if !is_bookkeeping(fact.key.kind) {
-            self.by_target.add(Hashed { hash: hash_of(&fact.as_target()), number });
+            self.by_target.add(Hashed { hash: hash_of(&target), number });
         }
-        let nodes: Vec<u32> = self.nodes.about(world, fact.as_target()).collect();
+        let nodes: Vec<u32> = self.nodes.about(world, target).collect();
         for node in nodes {
             self.nodes.appear(node, number);
             self.name(&fact, node);
@@ -146,9 +161,8 @@ impl Index {
                 self.identities.put_group(fact, number, own);
                 self.identities.note_members(world, namespace, name, pending);
             }
-            (BodyRef::Membership { group_namespace, group, user }, _) => {
-                let group = (group_namespace, group);
-                self.identities.note_membership(user, group, number, true, pending);
+            (BodyRef::Membership { .. }, _) => {
+                self.identities.note_membership(fact, number, true, pending);
             }
             (BodyRef::Binding { .. }, _) => self.bind(world, fact, number, true, pending),
             (BodyRef::Organization | BodyRef::Project { .. }, _) => self.put_tenant(world, number),
@@ -175,9 +189,8 @@ impl Index {
                 self.identities.remove_group(fact, number);
                 self.identities.note_members(world, namespace, name, pending);
             }
-            BodyRef::Membership { group_namespace, group, user } => {
-                let group = (group_namespace, group);
-                self.identities.note_membership(user, group, number, false, pending);
+            BodyRef::Membership { .. } => {
+                self.identities.note_membership(fact, number, false, pending);
             }
             BodyRef::Binding { .. } => self.bind(world, fact, number, false, pending),
             _ => pending.note_catalogue(kind),

@@ -40,6 +40,11 @@ pub(super) fn is_bookkeeping(kind: KindRef<'_>) -> bool {
 }
 
 impl NodeIds {
+    /// Makes room for nodes that will come.
+    pub(super) fn reserve(&mut self, nodes: usize) {
+        self.ids.reserve(nodes);
+    }
+
     /// Ends the time in which much is added at once.
     pub(super) fn settle(&mut self) {
         self.kinds.settle();
@@ -84,6 +89,7 @@ impl NodeIds {
             TargetRef::Object { kind, .. } => self.about_bookkeeping || !is_bookkeeping(kind),
             TargetRef::Kind(_) => true,
         };
+        let is_needed = is_needed && self.nodes.len() > 0;
         let found = is_needed.then(|| self.ids.having(hash_of(&target)));
         let found = found.into_iter().flatten().map(|found| found.number);
         found.filter(move |id| self.target(world, *id) == Some(target))

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     persistent::{Entry, Fingerprint, Kept, Table, hash_of},
-    world::{FactRef, HomeRef, KeyRef, TargetRef, World},
+    world::{BodyRef, FactRef, HomeRef, KeyRef, TargetRef, World},
 };
 
 use super::{
-    index::Index,
+    index::{Index, PLATFORM},
     node_ids::is_bookkeeping,
     tenant::{ORGANIZATION_ID, PROJECT_ID, Tenant, USER_ID},
 };
@@ -46,6 +46,11 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Makes room for objects that will be named.
+    pub(super) fn reserve(&mut self, named: usize) {
+        self.named.reserve(named);
+    }
+
     /// Ends the time in which much is added at once.
     pub(super) fn settle(&mut self) {
         self.named.settle();
@@ -78,7 +83,7 @@ impl Places {
 
     /// The nodes about an object, of all homes.
     #[inline]
-    pub(super) fn nodes_of(&self, key: Fingerprint) -> impl Iterator<Item = Named> {
+    pub(super) fn nodes_of(&self, key: Fingerprint) -> impl Iterator<Item = Named> + Clone {
         self.named.having(key.hash()).filter(move |named| named.key == key).copied()
     }
 
@@ -193,14 +198,21 @@ impl Index {
         if fact.key.project.is_some() || self.nodes.kinds.find(fact.key.kind) != Some(wanted) {
             return;
         }
-        let nodes = self.places.nodes_of(self.fingerprint(fact.key));
-        tenant.nodes = nodes.map(|named| (named.home, named.node)).collect();
         let home = self.nodes.homes.id(tenant.own_home());
+        let organization = match fact.body() {
+            BodyRef::Project { organization, .. } => {
+                Some(self.nodes.homes.id(HomeRef::Organization(organization)))
+            }
+            _ => None,
+        };
+        let key = self.fingerprint(fact.key);
+        let node = |home: Option<u32>| self.places.node_of(key, home?);
+        tenant.nodes = [Some(PLATFORM), organization, Some(home)].map(node);
         (tenant.home, tenant.kinds) = (Some(home), self.places.kinds_in(home));
         let tenant = Arc::new(tenant);
         if tenant.is_project() {
             // There are two with one UID only by mistake, and both are there.
-            let name = Fingerprint::of(&*tenant.uid);
+            let name = tenant.uid_print;
             self.places.projects.remove(name.hash(), |kept| kept.thing.fact == number);
             self.places.projects.add(Kept { name, thing: tenant.clone() });
         }
@@ -212,12 +224,23 @@ impl Index {
         let Some(tenant) = Tenant::of(number, fact) else { return };
         let is_it = |kept: &Kept<Tenant>| kept.thing.fact == number;
         self.places.tenants.remove(tenant.key.hash(), is_it);
-        self.places.projects.remove(Fingerprint::of(&*tenant.uid).hash(), is_it);
+        self.places.projects.remove(tenant.uid_print.hash(), is_it);
     }
 }
 
 /// By which an object of a kind with an id is found.
 #[inline]
-pub(super) fn fingerprint(kind: u32, key: KeyRef<'_>) -> Fingerprint {
-    Fingerprint::of(&(kind, key.project, key.namespace, key.name))
+fn fingerprint(kind: u32, key: KeyRef<'_>) -> Fingerprint {
+    object_print(kind, key.project.map(Fingerprint::of), key.namespace, key.name)
+}
+
+/// The same; the project is told by the fingerprint of its UID.
+#[inline]
+pub(super) fn object_print(
+    kind: u32,
+    project: Option<Fingerprint>,
+    namespace: &str,
+    name: &str,
+) -> Fingerprint {
+    Fingerprint::of(&(kind, project, namespace, name))
 }

@@ -3,13 +3,13 @@
 use crate::{
     Question, TenantRef, Within,
     persistent::Fingerprint,
-    world::{KeyRef, KindRef, NAMESPACE, ORGANIZATION_NAMESPACE_PREFIX, USER},
+    world::{KeyRef, NAMESPACE, ORGANIZATION_NAMESPACE_PREFIX, USER},
 };
 
 use super::{
     catalogue::Kind,
     index::PLATFORM,
-    places::fingerprint,
+    places::object_print,
     snapshot::Snapshot,
     tenant::{NO_FACT, ORGANIZATION_ID, PROJECT_ID, Tenant, USER_ID},
 };
@@ -17,27 +17,36 @@ use super::{
 /// The homes whose bindings may reach a place, at most: platform, organization and project.
 type Homes = [Option<u32>; 3];
 
-/// A few nodes. More than fit here are rare and go elsewhere.
+/// Of an object that so many homes name, not all nodes are looked at: anybody can make more.
+const MANY_HOMES: usize = 8;
+
+/// So many nodes need no room of their own.
+const FEW: usize = 12;
+
+/// A few nodes. More than fit are rare, and then all go elsewhere.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nodes {
-    first: [u32; 12],
+    few: [u32; FEW],
     len: usize,
-    rest: Vec<u32>,
+    many: Vec<u32>,
 }
 
 impl Nodes {
     fn push(&mut self, node: u32) {
-        match self.first.get_mut(self.len) {
-            Some(place) => {
-                *place = node;
-                self.len += 1;
+        match self.few.get_mut(self.len) {
+            Some(place) => *place = node,
+            None if self.many.is_empty() => {
+                self.many = self.few.into_iter().chain([node]).collect();
             }
-            None => self.rest.push(node),
+            None => self.many.push(node),
         }
+        self.len += 1;
     }
 
+    #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.first[..self.len].iter().chain(&self.rest).copied()
+        let few = self.few.get(..self.len);
+        few.unwrap_or(&self.many).iter().copied()
     }
 }
 
@@ -70,7 +79,7 @@ impl Snapshot {
         let is_object = question.is_about_an_object();
         // A namespace is a namespace's object, whether a request says so or not.
         let is_namespace = is_object && kind.name == *NAMESPACE;
-        let namespace = if is_namespace { &question.name } else { &question.namespace };
+        let own_namespace = if is_namespace { &question.name } else { &question.namespace };
         let mut seen_from = Above::default();
         let mut project = None;
         match &question.within {
@@ -81,7 +90,7 @@ impl Snapshot {
             Within::Project(tenant) => {
                 let found = self.tenant(true, tenant)?;
                 seen_from = self.above(found)?;
-                project = Some(&*found.uid);
+                project = Some(found.uid_print);
             }
             Within::User(tenant) => {
                 let user = self.user("", &tenant.name)?;
@@ -90,32 +99,28 @@ impl Snapshot {
                 seen_from.user?;
             }
         }
-        let key = KeyRef {
-            kind: KindRef::from(&kind.name),
-            project,
-            namespace: if is_namespace { "" } else { namespace },
-            name: &question.name,
-        };
-        let object = is_object.then(|| self.object(kind.id, key));
+        let namespace = if is_namespace { "" } else { own_namespace };
+        let name = question.name.as_str();
+        let object = is_object.then(|| self.object(kind.id, project, namespace, name));
         let above = if project.is_some() {
             seen_from
         } else {
-            let tenant = is_object.then(|| self.tenant_above(kind.id, key)).flatten();
+            let tenant = is_object.then(|| self.tenant_above(kind.id, namespace, name)).flatten();
             let is_tenant = is_object && kind.id <= USER_ID;
-            self.on_platform(question, namespace, is_object, is_tenant, tenant, seen_from)?
+            self.on_platform(question, own_namespace, is_object, is_tenant, tenant, seen_from)?
         };
         Some(self.collect(kind, object, above))
     }
 
     /// What is above an object of the platform that is a tenant: the object itself to begin with.
-    pub(super) fn tenant_above(&self, kind: u32, key: KeyRef<'_>) -> Option<Above<'_>> {
+    pub(super) fn tenant_above(&self, kind: u32, namespace: &str, name: &str) -> Option<Above<'_>> {
         match kind {
             ORGANIZATION_ID | PROJECT_ID => {
-                let key = Tenant::fingerprint(kind == PROJECT_ID, key.namespace, key.name);
+                let key = Tenant::fingerprint(kind == PROJECT_ID, namespace, name);
                 self.above(self.index.places.tenant(key)?)
             }
             USER_ID => {
-                let user = Some(self.user(key.namespace, key.name)?);
+                let user = Some(self.user(namespace, name)?);
                 Some(Above { user, ..Above::default() })
             }
             _ => None,
@@ -155,8 +160,14 @@ impl Snapshot {
 
     /// An object of a kind with an id. Whether it exists does not matter, as only those that do are
     /// known by their keys.
-    fn object(&self, kind: u32, key: KeyRef<'_>) -> Object {
-        let key = fingerprint(kind, key);
+    fn object(
+        &self,
+        kind: u32,
+        project: Option<Fingerprint>,
+        namespace: &str,
+        name: &str,
+    ) -> Object {
+        let key = object_print(kind, project, namespace, name);
         let is_tenant = kind <= USER_ID;
         let node = is_tenant.then(|| self.index.places.nodes_of(key).next()).flatten();
         let fact = node.and_then(|named| self.index.nodes.fact(named.node));
@@ -187,8 +198,8 @@ impl Snapshot {
         let Some(organization) = &tenant.organization else {
             return Some(Above { organization: Some(tenant), ..Above::default() });
         };
-        let above = self.index.places.tenant(organization.key?);
-        let above = above.filter(|found| found.uid == organization.uid)?;
+        let above = self.index.places.tenant(organization.key);
+        let above = above.filter(|found| found.uid_print == organization.uid)?;
         Some(Above { organization: Some(above), project: Some(tenant), user: None })
     }
 
@@ -206,10 +217,10 @@ impl Snapshot {
             self.add_object(object, &homes, &mut nodes);
         }
         if let Some(project) = project.filter(|_| kind.above.contains(&PROJECT_ID)) {
-            add_tenant(project, &homes, &mut nodes);
+            project.nodes.iter().flatten().for_each(|node| nodes.push(*node));
         }
         if let Some(organization) = organization.filter(|_| kind.above.contains(&ORGANIZATION_ID)) {
-            add_tenant(organization, &homes[..2], &mut nodes);
+            organization.nodes.iter().flatten().for_each(|node| nodes.push(*node));
         }
         if let Some(user) = user.filter(|_| kind.above.contains(&USER_ID)) {
             self.add_object(user, &homes[..1], &mut nodes);
@@ -228,8 +239,15 @@ impl Snapshot {
 
     fn add_object(&self, object: Object, homes: &[Option<u32>], nodes: &mut Nodes) {
         let places = &self.index.places;
-        let found = homes.iter().flatten().filter_map(|home| places.node_of(object.key, *home));
-        found.for_each(|node| nodes.push(node));
+        let named = places.nodes_of(object.key);
+        if named.clone().nth(MANY_HOMES).is_none() {
+            let reached = named.filter(|named| homes.contains(&Some(named.home)));
+            reached.for_each(|named| nodes.push(named.node));
+        } else {
+            let found = homes.iter().flatten();
+            let found = found.filter_map(|home| places.node_of(object.key, *home));
+            found.for_each(|node| nodes.push(node));
+        }
     }
 
     /// Whether an object is one of those that are above, as far as bindings can tell.
@@ -242,11 +260,6 @@ impl Snapshot {
         let target = |fact: u32| self.world.at(fact).map(|fact| fact.as_target());
         all.any(|fact| fact == object.fact || target(fact) == target(object.fact))
     }
-}
-
-fn add_tenant(tenant: &Tenant, homes: &[Option<u32>], nodes: &mut Nodes) {
-    let reached = tenant.nodes.iter().filter(|(home, _)| homes.contains(&Some(*home)));
-    reached.for_each(|(_, node)| nodes.push(*node));
 }
 
 /// The nodes of one home for whole kinds: that of the object, and those of tenants that are above

@@ -7,11 +7,14 @@ use std::{marker::PhantomData, sync::Arc};
 
 use crate::persistent::{Array, first_not_below, sort_by_bucket};
 
-/// How many rows a chunk has.
-const CHUNK: usize = 128;
+/// How many rows a chunk has: so few that they are near to where their ends are.
+const CHUNK: usize = 32;
 
 /// Up to here, to look at each entry of a row costs less than to search.
 const SHORT: usize = 16;
+
+/// Up to here, to guess where something is in a row costs more than it saves.
+const LONG: usize = 256;
 
 /// So many entries are compared at once.
 const BLOCK: usize = 8;
@@ -224,17 +227,20 @@ fn fill_filter(row: &mut [u32], others: std::ops::Range<usize>, filter: usize) {
         return;
     }
     for other in &others_part[others] {
-        let (word, bit) = place_in(filter, *other);
-        filter[word] |= bit;
+        let (word, bits) = place_in(filter, *other);
+        filter[word] |= bits;
     }
 }
 
-/// The word and the bit of a filter that stand for an entry.
+/// The word of a filter, and the bits in it, that stand for an entry. Three bits, so that hardly any
+/// other has the same.
+#[inline]
 fn place_in(filter: &[u32], other: u32) -> (usize, u32) {
-    let scattered = u64::from(other.wrapping_mul(0x9e37_79b1));
-    let at = (scattered * (filter.len() as u64 * 32)) >> 32;
-    // INVARIANT: less than the bits of the filter.
-    ((at / 32) as usize, 1 << (at % 32))
+    let scattered = u64::from(other).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let word = ((scattered >> 32) * filter.len() as u64) >> 32;
+    let bit = |shift: u32| 1 << ((scattered >> shift) & 31);
+    // INVARIANT: less than the length of the filter.
+    (word as usize, bit(0) | bit(5) | bit(10))
 }
 
 fn merge<D: Detail>(old: Row<'_, D>, edits: &[Edit<D>], mut into: impl FnMut((u32, D))) {
@@ -261,6 +267,7 @@ fn merge<D: Detail>(old: Row<'_, D>, edits: &[Edit<D>], mut into: impl FnMut((u3
 
 impl<'a, D: Detail + 'a> Row<'a, D> {
     /// What the entries are about, in order.
+    #[inline]
     pub(super) fn others(self) -> &'a [u32] {
         self.others
     }
@@ -317,19 +324,23 @@ impl Row<'_, Granted> {
     }
 
     /// Looks for each that is wanted, unless the filter says that it is not there. Ids are spread
-    /// evenly in most rows, which tells about where to look.
+    /// evenly in most rows, which tells about where to look in a long one.
     fn search<R>(self, wanted: &[u32], mut holds_at: impl FnMut(usize) -> Option<R>) -> Option<R> {
         let (first, last) = (*self.others.first()?, *self.others.last()?);
         let spread = u64::from(last - first).max(1);
         let may_be_there = |wanted: &&u32| {
-            let (word, bit) = place_in(self.filter, **wanted);
-            self.filter.get(word).is_some_and(|word| word & bit != 0)
+            let (word, bits) = place_in(self.filter, **wanted);
+            self.filter.get(word).is_some_and(|word| word & bits == bits)
                 && (first..=last).contains(*wanted)
         };
         wanted.iter().filter(may_be_there).find_map(|wanted| {
-            let guess = u64::from(wanted - first) * (self.others.len() as u64 - 1) / spread;
-            // INVARIANT: less than the length.
-            let start = first_not_below(self.others, guess as usize, |other| other < wanted);
+            let start = if self.others.len() <= LONG {
+                self.others.partition_point(|other| other < wanted)
+            } else {
+                let guess = u64::from(wanted - first) * (self.others.len() as u64 - 1) / spread;
+                // INVARIANT: less than the length.
+                first_not_below(self.others, guess as usize, |other| other < wanted)
+            };
             let rest = self.others.get(start..).unwrap_or_default();
             let count = rest.iter().take_while(|other| *other == wanted).count();
             (start..start + count).find_map(&mut holds_at)

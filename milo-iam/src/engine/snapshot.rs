@@ -1,15 +1,16 @@
 //! The facts and their indexes as of one revision.
 
-use std::sync::Arc;
+use std::{hint::black_box, sync::Arc};
 
 use crate::{
     Principal, Question,
+    persistent::Fingerprint,
     world::{KindName, World},
 };
 
 use super::{
     catalogue::{Catalogue, Registered, Roles},
-    index::Index,
+    index::{Index, SYSTEM_GROUPS},
     resolve::Nodes,
     rows::Granted,
 };
@@ -60,9 +61,26 @@ pub struct Memory {
 #[derive(Clone, Copy, Debug)]
 struct Subjects<'a> {
     own: &'a [u32],
-    /// System groups; the first `system` of these.
-    groups: [u32; 3],
-    system: usize,
+    groups: SystemGroups,
+}
+
+/// The system groups that a principal is in.
+#[derive(Clone, Copy, Debug)]
+struct SystemGroups {
+    authenticated: bool,
+    unauthenticated: bool,
+}
+
+impl SystemGroups {
+    /// Their ids as subjects: see [`SYSTEM_GROUPS`].
+    fn ids(self) -> &'static [u32] {
+        match (self.authenticated, self.unauthenticated) {
+            (false, false) => &[],
+            (true, false) => &[0, 1],
+            (false, true) => &[2],
+            (true, true) => &[0, 1, 2],
+        }
+    }
 }
 
 /// A question, looked up once: its principal, permission and place.
@@ -129,27 +147,26 @@ impl Snapshot {
     /// hold what is asked about.
     #[must_use]
     pub fn resolve(&self, question: &Question) -> Option<Check<'_>> {
+        let Principal { uid, authenticated, unauthenticated } = &question.principal;
+        // Memory that is asked for early is there when it is needed: see `Table::touch`.
+        let uid = Fingerprint::of(uid.as_str());
+        black_box(self.index.identities.touch(uid));
         let Registered { id, kind } = self.catalogue.registered(&question.permission)?;
+        let own = self.index.identities.subjects_of(uid);
+        black_box(own.first());
         let nodes = self.nodes_covering(question, kind)?;
-        let subjects = self.subjects(&question.principal);
+        let groups =
+            SystemGroups { authenticated: *authenticated, unauthenticated: *unauthenticated };
+        let subjects = Subjects { own, groups };
         Some(Check { snapshot: self, subjects, permission: *id, kind: &kind.name, nodes })
-    }
-
-    fn subjects(&self, principal: &Principal) -> Subjects<'_> {
-        let own = self.index.identities.subjects_of(&principal.uid);
-        let (groups, system) = match (principal.authenticated, principal.unauthenticated) {
-            (false, false) => ([0; 3], 0),
-            (true, false) => ([0, 1, 0], 2),
-            (false, true) => ([2, 0, 0], 1),
-            (true, true) => ([0, 1, 2], 3),
-        };
-        Subjects { own, groups, system }
     }
 
     /// The subjects that a principal is, system groups included.
     pub(super) fn subjects_of(&self, principal: &Principal) -> Vec<u32> {
-        let Subjects { own, groups, system } = self.subjects(principal);
-        own.iter().chain(&groups[..system]).copied().collect()
+        let own = self.index.identities.subjects_of(Fingerprint::of(principal.uid.as_str()));
+        let Principal { authenticated, unauthenticated, .. } = *principal;
+        let groups = SystemGroups { authenticated, unauthenticated };
+        own.iter().chain(groups.ids()).copied().collect()
     }
 }
 
@@ -162,12 +179,15 @@ impl Check<'_> {
 
     /// A grant that allows what is asked.
     pub(super) fn witness(&self) -> Option<Witness> {
-        let Subjects { own, groups, system } = &self.subjects;
+        let Subjects { own, groups } = &self.subjects;
         let has = |granted: Granted| self.snapshot.roles.has(granted.role, self.permission);
         self.nodes.iter().find_map(|node| {
             let row = self.snapshot.index.by_node.row(node);
-            let found =
-                row.find_about(own, has).or_else(|| row.find_about(&groups[..*system], has));
+            // System groups have the least ids, and hardly any row has one.
+            let has_group =
+                row.others().first().is_some_and(|id| (*id as usize) < SYSTEM_GROUPS.len());
+            let groups = if has_group { groups.ids() } else { &[] };
+            let found = row.find_about(own, has).or_else(|| row.find_about(groups, has));
             found.map(|(subject, granted)| Witness { node, subject, granted })
         })
     }

@@ -24,6 +24,11 @@ pub(super) struct SubjectIds {
 }
 
 impl SubjectIds {
+    /// Makes room for subjects that will come.
+    pub(super) fn reserve(&mut self, subjects: usize) {
+        self.ids.reserve(subjects);
+    }
+
     /// Ends the time in which much is added at once.
     pub(super) fn settle(&mut self) {
         self.ids.settle();
@@ -43,28 +48,28 @@ impl SubjectIds {
         }
     }
 
-    /// The id of a subject, if it has one.
-    pub(super) fn find(&self, world: &World, subject: SubjectRef<'_>) -> Option<u32> {
+    fn find(&self, world: &World, subject: SubjectRef<'_>, hash: u32) -> Option<u32> {
         let is_it = |id: &Hashed| self.get(world, id.number) == Some(subject);
-        self.ids.find(hash_of(&subject), is_it).map(|id| id.number)
+        self.ids.find(hash, is_it).map(|id| id.number)
     }
 
     /// The id of a subject that may not exist.
     pub(super) fn id(&mut self, world: &World, subject: SubjectRef<'_>) -> u32 {
-        self.find(world, subject).unwrap_or_else(|| {
+        let hash = hash_of(&subject);
+        self.find(world, subject, hash).unwrap_or_else(|| {
             let id = self.facts.push(NO_FACT);
-            let owned = Arc::new(subject.to_owned());
-            self.named.keep(Fingerprint::of(&id), owned);
-            self.ids.add(Hashed { hash: hash_of(&subject), number: id });
+            self.named.keep(Fingerprint::of(&id), Arc::new(subject.to_owned()));
+            self.ids.add(Hashed { hash, number: id });
             id
         })
     }
 
     /// The id of a subject that a fact is.
     pub(super) fn appear(&mut self, world: &World, subject: SubjectRef<'_>, fact: u32) -> u32 {
-        let Some(id) = self.find(world, subject) else {
+        let hash = hash_of(&subject);
+        let Some(id) = self.find(world, subject, hash) else {
             let id = self.facts.push(fact);
-            self.ids.add(Hashed { hash: hash_of(&subject), number: id });
+            self.ids.add(Hashed { hash, number: id });
             return id;
         };
         self.facts.set(id, fact);
@@ -74,7 +79,7 @@ impl SubjectIds {
 
     /// Keeps the name of a subject whose fact goes.
     pub(super) fn vanish(&mut self, world: &World, subject: SubjectRef<'_>) {
-        let Some(id) = self.find(world, subject) else { return };
+        let Some(id) = self.find(world, subject, hash_of(&subject)) else { return };
         let owned = Arc::new(subject.to_owned());
         self.named.keep(Fingerprint::of(&id), owned);
         self.facts.set(id, NO_FACT);

@@ -19,11 +19,12 @@ pub(super) const USER_ID: u32 = 2;
 pub(super) const NO_FACT: u32 = u32::MAX;
 
 /// The organization that a project says it is of: it may not be there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Above {
-    pub(super) uid: Text,
     /// By which it is found.
-    pub(super) key: Option<Fingerprint>,
+    pub(super) key: Fingerprint,
+    /// Of its UID.
+    pub(super) uid: Fingerprint,
 }
 
 /// An organization or a project that exists.
@@ -33,16 +34,18 @@ pub(super) struct Tenant {
     pub(super) fact: u32,
     /// By which it is found.
     pub(super) key: Fingerprint,
-    pub(super) name: Text,
-    pub(super) uid: Text,
+    /// Of its UID.
+    pub(super) uid_print: Fingerprint,
     /// The organization of a project.
     pub(super) organization: Option<Above>,
-    /// By home, the node of bindings that name it.
-    pub(super) nodes: Arc<[(u32, u32)]>,
+    /// The nodes of bindings that name it: the platform's, its organization's, its own.
+    pub(super) nodes: [Option<u32>; 3],
     /// The id of its own home.
     pub(super) home: Option<u32>,
     /// By kind, the node of its own bindings for whole kinds.
     pub(super) kinds: Arc<[(u32, u32)]>,
+    pub(super) name: Text,
+    pub(super) uid: Text,
 }
 
 impl Tenant {
@@ -51,8 +54,8 @@ impl Tenant {
         let organization = match fact.body() {
             BodyRef::Organization => None,
             BodyRef::Project { organization, organization_uid } => Some(Above {
-                uid: organization_uid.into(),
-                key: Some(Self::fingerprint(false, "", organization)),
+                key: Self::fingerprint(false, "", organization),
+                uid: Fingerprint::of(organization_uid),
             }),
             _ => return None,
         };
@@ -62,26 +65,30 @@ impl Tenant {
             key: Self::fingerprint(organization.is_some(), namespace, name),
             name: name.into(),
             uid: fact.uid.into(),
+            uid_print: Fingerprint::of(fact.uid),
             organization,
-            nodes: Arc::default(),
+            nodes: [None; 3],
             home: None,
             kinds: Arc::default(),
         })
     }
 
     /// One that does not exist, to stand for any.
-    pub(super) fn any(organization: Option<Above>) -> Self {
+    pub(super) fn any(is_project: bool) -> Self {
         // No object has such a name.
         let name = Text::from("\0");
+        let key = Self::fingerprint(is_project, "", &name);
+        let uid_print = Fingerprint::of(&*name);
         Self {
             fact: NO_FACT,
-            key: Self::fingerprint(organization.is_some(), "", &name),
-            uid: name.clone(),
-            name,
-            organization,
-            nodes: Arc::default(),
+            key,
+            uid_print,
+            organization: is_project.then_some(Above { key, uid: uid_print }),
+            nodes: [None; 3],
             home: None,
             kinds: Arc::default(),
+            uid: name.clone(),
+            name,
         }
     }
 

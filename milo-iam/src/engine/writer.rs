@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::world::{BINDING, Change, KindRef, World};
+use crate::world::{BINDING, Change, World};
 
 use super::{
     catalogue::{Catalogue, Roles},
@@ -42,11 +42,9 @@ impl Writer {
 
     fn read(&mut self) {
         let Self { snapshot: Snapshot { world, index, .. }, pending } = self;
+        index.reserve(world);
         // Bindings come last: what they name is known by then.
-        let is_binding = |number: &u32| {
-            world.at(*number).is_some_and(|fact| fact.key.kind == KindRef::from(&*BINDING))
-        };
-        for number in world.numbers().filter(|number| !is_binding(number)) {
+        for number in world.numbers_of_other_kinds(&BINDING) {
             index.add(world, number, pending);
         }
         for number in world.numbers_of_kind(&BINDING, None) {

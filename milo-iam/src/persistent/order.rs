@@ -60,6 +60,14 @@ impl Order {
         ids.binary_search_by(|id| compare(*id)).map(place).map_err(place)
     }
 
+    /// How many ids are before a place.
+    pub(crate) fn before(&self, place: Place) -> usize {
+        let whole = |chunks: &[Chunk]| chunks.iter().map(|chunk| chunk.len()).sum::<usize>();
+        let groups = self.groups.iter().take(place.group).map(|group| whole(group));
+        let chunks = self.groups.get(place.group).and_then(|group| group.get(..place.chunk));
+        groups.sum::<usize>() + chunks.map_or(0, whole) + place.entry
+    }
+
     /// Puts an id behind all others.
     pub(crate) fn push(&mut self, id: u32) {
         let group = self.groups.len().saturating_sub(1);

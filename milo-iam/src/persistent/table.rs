@@ -15,8 +15,8 @@ use hashbrown::HashTable;
 
 use super::{Array, Fingerprint, first_not_below, sort_by_bucket};
 
-/// Entries in a part, on average. A part is what a change copies.
-const PER_PART: usize = 64;
+/// Bytes in a part, on average. A part is what a change copies.
+const PART: usize = 1024;
 
 /// A run of entries with one hash that is longer is searched, and not looked through.
 const SHORT: usize = 8;
@@ -146,12 +146,18 @@ impl<T: Entry> Default for Table<T> {
     }
 }
 
+/// Entries in a part, on average.
+const fn per_part<T>() -> usize {
+    PART / size_of::<T>()
+}
+
 /// What hashbrown takes for the hash: of ours it would use the bits that vary least.
 fn wide(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// The part, of so many, in which a hash belongs, and how far into it: in 2^32ths.
+#[inline]
 fn place(hash: u32, parts: usize) -> (usize, u64) {
     let place = u64::from(hash) * parts as u64;
     // INVARIANT: less than the number of parts.
@@ -200,6 +206,16 @@ impl<T: Entry> Table<T> {
         run.get(at).filter(|entry| entry.hash() == hash && compare(entry).is_eq())
     }
 
+    /// Reads about where an entry with a hash would be: it will be in the processor's cache when it is
+    /// looked for. What is returned means nothing.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u32) -> u32 {
+        let Entries::Settled(parts) = &self.entries else { return 0 };
+        let (at, fraction) = place(hash, parts.len());
+        let part = parts.get(at).unwrap_or_default();
+        part.get(guess(fraction, part)).map_or(0, Entry::hash)
+    }
+
     /// All entries.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let (loading, settled) = match &self.entries {
@@ -224,8 +240,34 @@ impl<T: Entry> Table<T> {
         let (before, after) = old.split_at(old.partition_point(|other| *other < entry));
         let new = before.iter().cloned().chain([entry]).chain(after.iter().cloned()).collect();
         parts.set(at, new);
-        if self.len > 2 * PER_PART * parts.len() {
+        if self.len > 2 * per_part::<T>() * parts.len() {
             *parts = in_parts(parts.iter().flatten().cloned().collect());
+        }
+    }
+
+    /// Changes the entry that has a hash and is it, if there is one. Its order must stay.
+    pub(crate) fn update(
+        &mut self,
+        hash: u32,
+        mut is_it: impl FnMut(&T) -> bool,
+        change: impl FnOnce(&mut T),
+    ) {
+        match &mut self.entries {
+            Entries::Loading(entries) => {
+                if let Some(found) = entries.find_mut(wide(hash), is_it) {
+                    change(found);
+                }
+            }
+            Entries::Settled(parts) => {
+                let (at, _) = place(hash, parts.len());
+                let mut part: Arc<[T]> = parts.get(at).unwrap_or_default().into();
+                let mut entries = Arc::make_mut(&mut part).iter_mut();
+                let found = entries.find(|entry| entry.hash() == hash && is_it(entry));
+                if let Some(found) = found {
+                    change(found);
+                    parts.set(at, part);
+                }
+            }
         }
     }
 
@@ -251,6 +293,13 @@ impl<T: Entry> Table<T> {
         }
     }
 
+    /// Makes room for entries that will come.
+    pub(crate) fn reserve(&mut self, entries: usize) {
+        if let Entries::Loading(table) = &mut self.entries {
+            table.reserve(entries, |entry| wide(entry.hash()));
+        }
+    }
+
     /// Ends the time in which much is added at once.
     pub(crate) fn settle(&mut self) {
         if let Entries::Loading(entries) = &mut self.entries {
@@ -273,13 +322,20 @@ impl<T: Entry> Table<T> {
 fn run<T: Entry>(parts: &Array<[T]>, hash: u32) -> &[T] {
     let (at, fraction) = place(hash, parts.len());
     let Some(part) = parts.get(at) else { return &[] };
+    let start = first_not_below(part, guess(fraction, part), |entry| entry.hash() < hash);
+    // INVARIANT: not more than the length.
+    &part[start..]
+}
+
+/// About where in a part something is that is so far into it.
+#[inline]
+fn guess<T>(fraction: u64, part: &[T]) -> usize {
     // INVARIANT: less than the length.
-    let guess = ((fraction * part.len() as u64) >> 32) as usize;
-    &part[first_not_below(part, guess, |entry| entry.hash() < hash)..]
+    ((fraction * part.len() as u64) >> 32) as usize
 }
 
 fn in_parts<T: Entry>(mut entries: Vec<T>) -> Array<[T]> {
-    let count = entries.len().div_ceil(PER_PART).max(1);
+    let count = entries.len().div_ceil(per_part::<T>()).max(1);
     let part_of = |entry: &T| place(entry.hash(), count).0;
     sort_by_bucket(&mut entries, count, part_of);
     let mut rest = entries.as_slice();

@@ -1,11 +1,11 @@
 //! Facts in the order of their keys.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 use super::{
     Fact,
     records::Records,
-    view::{FactRef, KeyRef},
+    view::{FactRef, KeyRef, KindRef},
 };
 use crate::persistent::Order;
 
@@ -82,6 +82,18 @@ impl Facts {
     /// The numbers of all facts.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
         self.order.from(Default::default())
+    }
+
+    /// Where among all the facts of a kind begin, and where they end.
+    pub(super) fn range_of(&self, kind: KindRef<'_>) -> Range<usize> {
+        let place = |others: fn(Ordering) -> Ordering| {
+            let compare =
+                |number| self.at(number).map_or(Ordering::Equal, |f| f.key.kind.cmp(&kind));
+            self.order
+                .before(self.order.find(|number| others(compare(number))).unwrap_or_else(|p| p))
+        };
+        let start = place(|order| order.then(Ordering::Greater));
+        start..place(|order| order.then(Ordering::Less))
     }
 
     /// The numbers of the facts whose keys are not below `key`, or are above it.

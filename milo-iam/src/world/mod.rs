@@ -124,9 +124,15 @@ impl World {
         numbers.take_while(is_of_kind)
     }
 
-    /// The numbers of all facts.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
-        self.facts.numbers()
+    /// The numbers of the facts of all kinds but one.
+    pub(crate) fn numbers_of_other_kinds(&self, kind: &KindName) -> impl Iterator<Item = u32> + '_ {
+        let range = self.facts.range_of(kind.into());
+        self.facts.numbers().take(range.start).chain(self.facts.numbers().skip(range.end))
+    }
+
+    /// How many facts of a kind there are.
+    pub(crate) fn count_of_kind(&self, kind: &KindName) -> usize {
+        self.facts.range_of(kind.into()).len()
     }
 
     /// The number of the fact with a key. It is not given to another one in this world or one that
