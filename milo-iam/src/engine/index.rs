@@ -13,10 +13,11 @@ use crate::{
 };
 
 use super::{
+    detail::{Granted, Role},
     identity::Identities,
     node_ids::{NodeIds, is_bookkeeping},
     places::Places,
-    rows::{Edit, Granted, Role, Rows},
+    rows::{Edit, Rows},
     slab::Interner,
     subject_ids::SubjectIds,
     tenant::TENANT_KINDS,

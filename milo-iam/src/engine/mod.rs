@@ -8,6 +8,7 @@
 //! is, and intersects rows; roles are bits. Nothing is remembered from one check to the next.
 
 mod catalogue;
+mod detail;
 mod difference;
 mod explain;
 mod extent;

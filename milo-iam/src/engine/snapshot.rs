@@ -10,9 +10,9 @@ use crate::{
 
 use super::{
     catalogue::{Catalogue, Registered, Roles},
+    detail::Granted,
     index::{Index, SYSTEM_GROUPS},
     resolve::Nodes,
-    rows::Granted,
 };
 
 /// The facts and their indexes as of one revision. It does not change; to copy it costs little.

@@ -1,0 +1,60 @@
+//! What grants say, in words of 32 bits.
+
+/// What an entry says beside what it is about.
+pub(super) trait Detail: Copy + Ord {
+    /// How many words it takes.
+    const WORDS: usize;
+    /// Whether rows are searched by what their entries are about.
+    const SEARCHED: bool;
+
+    fn write(self, to: &mut Vec<u32>);
+    fn read(words: &[u32]) -> Self;
+}
+
+/// How a grant comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Granted {
+    /// The role.
+    pub(super) role: u32,
+    /// The number of the binding.
+    pub(super) binding: u32,
+}
+
+impl Detail for Granted {
+    const WORDS: usize = 2;
+    const SEARCHED: bool = true;
+
+    fn write(self, to: &mut Vec<u32>) {
+        to.extend([self.role, self.binding]);
+    }
+
+    fn read(words: &[u32]) -> Self {
+        let word = |at: usize| words.get(at).copied().unwrap_or(u32::MAX);
+        Self { role: word(0), binding: word(1) }
+    }
+}
+
+/// The role that is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Role(pub(super) u32);
+
+impl Detail for Role {
+    const WORDS: usize = 1;
+    const SEARCHED: bool = false;
+
+    fn write(self, to: &mut Vec<u32>) {
+        to.push(self.0);
+    }
+
+    fn read(words: &[u32]) -> Self {
+        Self(words.first().copied().unwrap_or(u32::MAX))
+    }
+}
+
+impl Detail for () {
+    const WORDS: usize = 0;
+    const SEARCHED: bool = false;
+
+    fn write(self, _: &mut Vec<u32>) {}
+    fn read(_: &[u32]) -> Self {}
+}
