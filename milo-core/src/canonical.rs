@@ -1,4 +1,4 @@
-//! One text for one value.
+//! Canonical JSON: one text for one value, whatever features of serde_json a program has on.
 
 use serde::{
     Serialize, Serializer,

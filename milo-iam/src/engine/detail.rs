@@ -1,4 +1,4 @@
-//! What grants say, in words of 32 bits.
+//! Details of the entries of rows: what a grant says beside whom or what it is about.
 
 /// What an entry says beside what it is about.
 pub(super) trait Detail: Copy + Ord {

@@ -1,4 +1,4 @@
-//! What tables hold.
+//! Entries of tables: numbers and things by a hash, or by the fingerprint of a name.
 
 use std::{cmp::Ordering, sync::Arc};
 

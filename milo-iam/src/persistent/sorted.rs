@@ -1,4 +1,4 @@
-//! Lists in order.
+//! Searching lists that are in order, and sorting them: what tables and rows have in common.
 
 /// The first place in a list that is not below something, from about where it is guessed to be.
 /// `is_below` holds for the entries before that place, and for none after it.

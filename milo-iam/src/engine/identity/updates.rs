@@ -1,4 +1,4 @@
-//! What changes make of who somebody is.
+//! Updates of identities: who somebody is after users, groups and memberships have changed.
 
 use crate::{
     persistent::{Fingerprint, sort_by_bucket},
