@@ -4,8 +4,6 @@
 pub(super) trait Detail: Copy + Ord {
     /// How many words it takes.
     const WORDS: usize;
-    /// Whether rows are searched by what their entries are about.
-    const SEARCHED: bool;
 
     fn write(self, to: &mut Vec<u32>);
     fn read(words: &[u32]) -> Self;
@@ -22,7 +20,6 @@ pub(super) struct Granted {
 
 impl Detail for Granted {
     const WORDS: usize = 2;
-    const SEARCHED: bool = true;
 
     fn write(self, to: &mut Vec<u32>) {
         to.extend([self.role, self.binding]);
@@ -40,7 +37,6 @@ pub(super) struct Role(pub(super) u32);
 
 impl Detail for Role {
     const WORDS: usize = 1;
-    const SEARCHED: bool = false;
 
     fn write(self, to: &mut Vec<u32>) {
         to.push(self.0);
@@ -53,7 +49,6 @@ impl Detail for Role {
 
 impl Detail for () {
     const WORDS: usize = 0;
-    const SEARCHED: bool = false;
 
     fn write(self, _: &mut Vec<u32>) {}
     fn read(_: &[u32]) -> Self {}

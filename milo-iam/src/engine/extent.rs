@@ -155,7 +155,8 @@ impl Snapshot {
     /// The control plane in which an object is named: that of its project, or the platform's.
     pub(super) fn control_plane_of(&self, key: &Key) -> Option<Within> {
         let Plane::Project(uid) = &key.plane else { return Some(Within::Platform) };
-        let name = self.index.places.project(uid)?.name.to_string();
+        let project = self.index.places.project(&self.world, uid)?;
+        let name = self.world.at(project.fact)?.key.name.to_owned();
         Some(Within::Project(TenantRef { name, uid: uid.to_string() }))
     }
 
@@ -194,7 +195,7 @@ impl Snapshot {
         let target = TargetRef::from(&extent.target);
         let found = self.index.facts_meant(&self.world, target).into_iter();
         let mut found = found.map(|number| (number, self.above_object(number)));
-        found.find(|(_, above)| is_in_reach(&extent.home, *above))
+        found.find(|(_, above)| self.is_in_reach(&extent.home, *above))
     }
 
     /// What is above an object by stored facts, itself included when it is a tenant.
@@ -202,7 +203,7 @@ impl Snapshot {
         let above = || {
             let key = self.world.at(number)?.key;
             match (key.project, key.home()) {
-                (Some(uid), _) => self.above(self.index.places.project(uid)?),
+                (Some(uid), _) => self.above(self.index.places.project(&self.world, uid)?),
                 (None, HomeRef::Organization(name)) => {
                     self.above(self.index.places.tenant(Tenant::fingerprint(false, "", name))?)
                 }
@@ -215,13 +216,24 @@ impl Snapshot {
         above().unwrap_or_default()
     }
 
+    /// Whether bindings of a home reach an object.
+    fn is_in_reach(&self, home: &Home, above: Above<'_>) -> bool {
+        let id = self.index.nodes.homes.find(home.into());
+        let is_own = |tenant: &Tenant| id.is_some() && tenant.home == id;
+        match home {
+            Home::Platform => true,
+            Home::Organization(_) => above.organization.is_some_and(is_own),
+            Home::Project(_) => above.project.is_some_and(is_own),
+        }
+    }
+
     fn covering_kind(&self, kind: &Kind, home: &Home, of: &KindName) -> Option<Nodes> {
         let mut above = match home {
             Home::Platform => Above::default(),
             Home::Organization(name) => {
                 self.above(self.index.places.tenant(Tenant::fingerprint(false, "", name))?)?
             }
-            Home::Project(uid) => self.above(self.index.places.project(uid)?)?,
+            Home::Project(uid) => self.above(self.index.places.project(&self.world, uid)?)?,
         };
         if *of == kind.name {
             // Any object of the kind within reach.
@@ -236,15 +248,6 @@ impl Snapshot {
             return None;
         }
         Some(self.collect(kind, None, above))
-    }
-}
-
-/// Whether bindings of a home reach an object.
-fn is_in_reach(home: &Home, above: Above<'_>) -> bool {
-    match home {
-        Home::Platform => true,
-        Home::Organization(name) => above.organization.is_some_and(|found| found.name == *name),
-        Home::Project(uid) => above.project.is_some_and(|found| found.uid == *uid),
     }
 }
 

@@ -1,20 +1,15 @@
 //! Where something is: objects that bindings name, and tenants, by their names.
 
-use std::sync::Arc;
-
 use crate::{
-    persistent::{Entry, Fingerprint, Kept, Table, hash_of},
+    persistent::{Entry, Fingerprint, Kept, Printed, Table, hash_of},
     world::{BodyRef, FactRef, HomeRef, KeyRef, TargetRef, World},
 };
 
 use super::{
     index::{Index, PLATFORM},
     node_ids::is_bookkeeping,
-    tenant::{ORGANIZATION_ID, PROJECT_ID, Tenant, USER_ID},
+    tenant::{Kinds, ORGANIZATION_ID, PROJECT_ID, Tenant, USER_ID},
 };
-
-/// Nodes by kind.
-type Kinds = Arc<[(u32, u32)]>;
 
 /// An object that bindings name, and the node of those of one home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +31,9 @@ pub(super) struct Places {
     /// What bindings name, by key.
     named: Table<Named>,
     /// Organizations and projects by key.
-    tenants: Table<Kept<Tenant>>,
-    /// Projects by UID.
-    projects: Table<Kept<Tenant>>,
+    tenants: Table<Tenant>,
+    /// The facts of projects by UID.
+    projects: Table<Printed>,
     /// By home, the nodes of its bindings for whole kinds.
     kinds_of: Table<Kept<[(u32, u32)]>>,
     /// The same of the platform.
@@ -62,23 +57,34 @@ impl Places {
     /// An organization or a project by the [fingerprint](Tenant::fingerprint) of its key.
     #[inline]
     pub(super) fn tenant(&self, key: Fingerprint) -> Option<&Tenant> {
-        self.tenants.kept(key).map(|tenant| &**tenant)
+        self.tenants.find(key.hash(), |tenant| tenant.key == key)
+    }
+
+    /// See [`Table::prefetch`].
+    #[inline]
+    pub(super) fn prefetch_tenant(&self, key: Fingerprint) {
+        self.tenants.prefetch(key.hash());
+    }
+
+    /// The same for the nodes about an object.
+    #[inline]
+    pub(super) fn prefetch_named(&self, key: Fingerprint) {
+        self.named.prefetch(key.hash());
     }
 
     /// The project with a UID.
-    pub(super) fn project(&self, uid: &str) -> Option<&Tenant> {
-        self.projects_with(uid).next()
+    pub(super) fn project(&self, world: &World, uid: &str) -> Option<&Tenant> {
+        let mut facts = self.projects_with(uid).filter_map(|number| world.at(number));
+        facts.find_map(|FactRef { key: KeyRef { namespace, name, .. }, .. }| {
+            self.tenant(Tenant::fingerprint(true, namespace, name))
+        })
     }
 
-    /// The projects with a UID: one, unless it is there twice by mistake.
-    fn projects_with(&self, uid: &str) -> impl Iterator<Item = &Tenant> {
+    /// The facts of the projects with a UID: one, unless it is there twice by mistake.
+    fn projects_with(&self, uid: &str) -> impl Iterator<Item = u32> {
         let uid = Fingerprint::of(uid);
-        let found = self.projects.having(uid.hash()).filter(move |kept| kept.name == uid);
-        found.map(|kept| &*kept.thing)
-    }
-
-    pub(super) fn projects(&self) -> impl Iterator<Item = &Tenant> {
-        self.projects.iter().map(|kept| &*kept.thing)
+        let found = self.projects.having(uid.hash()).filter(move |found| found.name == uid);
+        found.map(|found| found.number)
     }
 
     /// The nodes about an object, of all homes.
@@ -100,13 +106,9 @@ impl Places {
 
     /// How many bytes it holds.
     pub(super) fn memory(&self) -> usize {
-        // Names, nodes and kinds of a tenant.
-        let tenant = size_of::<Tenant>() + 128;
-        self.named.memory()
-            + self.tenants.memory()
-            + self.projects.memory()
-            + self.kinds_of.memory()
-            + self.tenants.iter().count() * tenant
+        let kinds = self.kinds_of.iter().map(|kept| size_of_val(&*kept.thing)).sum::<usize>();
+        let tables = self.tenants.memory() + self.projects.memory() + self.kinds_of.memory();
+        self.named.memory() + tables + kinds
     }
 }
 
@@ -142,7 +144,8 @@ impl Index {
             let found = self.by_target.having(hash_of(&target)).map(|found| found.number);
             return found.filter(is_it).collect();
         }
-        let projects = self.places.projects().map(|project| Some(&*project.uid));
+        let projects = self.places.projects.iter();
+        let projects = projects.filter_map(|found| Some(Some(world.at(found.number)?.uid)));
         let planes = std::iter::once(None).chain(projects);
         let numbers =
             planes.filter_map(|project| world.number(KeyRef { kind, project, namespace, name }));
@@ -183,9 +186,7 @@ impl Index {
                 let found = self.places.tenant(Tenant::fingerprint(false, "", name));
                 found.map(|tenant| tenant.fact).into_iter().collect()
             }
-            HomeRef::Project(uid) => {
-                self.places.projects_with(uid).map(|tenant| tenant.fact).collect()
-            }
+            HomeRef::Project(uid) => self.places.projects_with(uid).collect(),
         };
         tenants.into_iter().for_each(|tenant| self.put_tenant(world, tenant));
     }
@@ -198,7 +199,11 @@ impl Index {
         if fact.key.project.is_some() || self.nodes.kinds.find(fact.key.kind) != Some(wanted) {
             return;
         }
-        let home = self.nodes.homes.id(tenant.own_home());
+        let home = match fact.body() {
+            BodyRef::Project { .. } => HomeRef::Project(fact.uid),
+            _ => HomeRef::Organization(fact.key.name),
+        };
+        let home = self.nodes.homes.id(home);
         let organization = match fact.body() {
             BodyRef::Project { organization, .. } => {
                 Some(self.nodes.homes.id(HomeRef::Organization(organization)))
@@ -209,22 +214,20 @@ impl Index {
         let node = |home: Option<u32>| self.places.node_of(key, home?);
         tenant.nodes = [Some(PLATFORM), organization, Some(home)].map(node);
         (tenant.home, tenant.kinds) = (Some(home), self.places.kinds_in(home));
-        let tenant = Arc::new(tenant);
         if tenant.is_project() {
             // There are two with one UID only by mistake, and both are there.
-            let name = tenant.uid_print;
-            self.places.projects.remove(name.hash(), |kept| kept.thing.fact == number);
-            self.places.projects.add(Kept { name, thing: tenant.clone() });
+            self.places.projects.remove(tenant.uid.hash(), |found| found.number == number);
+            self.places.projects.add(Printed { name: tenant.uid, number });
         }
-        self.places.tenants.keep(tenant.key, tenant);
+        self.places.tenants.remove(tenant.key.hash(), |found| found.key == tenant.key);
+        self.places.tenants.add(tenant);
     }
 
     /// Lets go of an organization or a project.
     pub(super) fn remove_tenant(&mut self, fact: &FactRef<'_>, number: u32) {
-        let Some(tenant) = Tenant::of(number, fact) else { return };
-        let is_it = |kept: &Kept<Tenant>| kept.thing.fact == number;
-        self.places.tenants.remove(tenant.key.hash(), is_it);
-        self.places.projects.remove(tenant.uid_print.hash(), is_it);
+        let Some(Tenant { key, uid, .. }) = Tenant::of(number, fact) else { return };
+        self.places.tenants.remove(key.hash(), |tenant| tenant.fact == number);
+        self.places.projects.remove(uid.hash(), |found| found.number == number);
     }
 }
 

@@ -44,9 +44,13 @@ impl Nodes {
     }
 
     #[inline]
+    pub(super) fn as_slice(&self) -> &[u32] {
+        self.few.get(..self.len).unwrap_or(&self.many)
+    }
+
+    #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        let few = self.few.get(..self.len);
-        few.unwrap_or(&self.many).iter().copied()
+        self.as_slice().iter().copied()
     }
 }
 
@@ -75,7 +79,14 @@ pub(super) struct Above<'a> {
 impl Snapshot {
     /// The nodes whose bindings cover the place of a question about a kind. None when its control
     /// plane does not exist or does not hold it.
-    pub(super) fn nodes_covering(&self, question: &Question, kind: &Kind) -> Option<Nodes> {
+    ///
+    /// `plane` is the [name of its control plane](Self::plane).
+    pub(super) fn nodes_covering(
+        &self,
+        question: &Question,
+        kind: &Kind,
+        plane: Option<Fingerprint>,
+    ) -> Option<Nodes> {
         let is_object = question.is_about_an_object();
         // A namespace is a namespace's object, whether a request says so or not.
         let is_namespace = is_object && kind.name == *NAMESPACE;
@@ -85,12 +96,14 @@ impl Snapshot {
         match &question.within {
             Within::Platform => {}
             Within::Organization(tenant) => {
-                seen_from = self.above(self.tenant(false, tenant)?)?;
+                seen_from = self.above(self.tenant(plane?, tenant)?)?;
             }
             Within::Project(tenant) => {
-                let found = self.tenant(true, tenant)?;
-                seen_from = self.above(found)?;
-                project = Some(found.uid_print);
+                let found = self.tenant(plane?, tenant)?;
+                if let Some(organization) = &found.organization {
+                    self.index.places.prefetch_tenant(organization.key);
+                }
+                project = Some(found);
             }
             Within::User(tenant) => {
                 let user = self.user("", &tenant.name)?;
@@ -101,9 +114,10 @@ impl Snapshot {
         }
         let namespace = if is_namespace { "" } else { own_namespace };
         let name = question.name.as_str();
-        let object = is_object.then(|| self.object(kind.id, project, namespace, name));
-        let above = if project.is_some() {
-            seen_from
+        let uid = project.map(|project| project.uid);
+        let object = is_object.then(|| self.object(kind.id, uid, namespace, name));
+        let above = if let Some(project) = project {
+            self.above(project)?
         } else {
             let tenant = is_object.then(|| self.tenant_above(kind.id, namespace, name)).flatten();
             let is_tenant = is_object && kind.id <= USER_ID;
@@ -168,6 +182,7 @@ impl Snapshot {
         name: &str,
     ) -> Object {
         let key = object_print(kind, project, namespace, name);
+        self.index.places.prefetch_named(key);
         let is_tenant = kind <= USER_ID;
         let node = is_tenant.then(|| self.index.places.nodes_of(key).next()).flatten();
         let fact = node.and_then(|named| self.index.nodes.fact(named.node));
@@ -186,11 +201,24 @@ impl Snapshot {
         Some(Object { fact, key: self.index.fingerprint(key) })
     }
 
-    /// The organization or the project that is meant.
-    pub(super) fn tenant(&self, is_project: bool, tenant: &TenantRef) -> Option<&Tenant> {
+    /// By which the organization or the project is found in which something is asked. It is looked
+    /// for soon.
+    pub(super) fn plane(&self, within: &Within) -> Option<Fingerprint> {
+        let (is_project, tenant) = match within {
+            Within::Organization(tenant) => (false, tenant),
+            Within::Project(tenant) => (true, tenant),
+            Within::Platform | Within::User(_) => return None,
+        };
         let key = Tenant::fingerprint(is_project, "", &tenant.name);
+        self.index.places.prefetch_tenant(key);
+        Some(key)
+    }
+
+    /// The organization or the project with a key, if it is the one that is meant.
+    fn tenant(&self, key: Fingerprint, tenant: &TenantRef) -> Option<&Tenant> {
         let found = self.index.places.tenant(key);
-        found.filter(|found| tenant.means(&found.uid))
+        let uid = tenant.uid.as_str();
+        found.filter(|found| uid.is_empty() || found.uid == Fingerprint::of(uid))
     }
 
     /// A tenant and what is above it; nothing when its organization is not there.
@@ -199,7 +227,7 @@ impl Snapshot {
             return Some(Above { organization: Some(tenant), ..Above::default() });
         };
         let above = self.index.places.tenant(organization.key);
-        let above = above.filter(|found| found.uid_print == organization.uid)?;
+        let above = above.filter(|found| found.uid == organization.uid)?;
         Some(Above { organization: Some(above), project: Some(tenant), user: None })
     }
 

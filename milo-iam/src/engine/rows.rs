@@ -5,21 +5,24 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use crate::persistent::{Array, first_not_below, sort_by_bucket};
+use wide::u32x8;
 
-use super::detail::{Detail, Granted};
+use crate::persistent::{Array, prefetch, sort_by_bucket};
 
-/// How many rows a chunk has: so few that they are near to where their ends are.
-const CHUNK: usize = 32;
+use super::detail::Detail;
+
+/// How many rows a chunk has: so many that the list of chunks stays in the processor's cache, so few
+/// that a chunk is copied in no time.
+const CHUNK: usize = 256;
 
 /// Up to here, to look at each entry of a row costs less than to search.
-const SHORT: usize = 16;
-
-/// Up to here, to guess where something is in a row costs more than it saves.
-const LONG: usize = 256;
+const SHORT: usize = 64;
 
 /// So many entries are compared at once.
 const BLOCK: usize = 8;
+
+/// Words in a line of the processor's cache.
+const LINE: usize = 16;
 
 /// Is about nothing.
 const NONE: u32 = u32::MAX;
@@ -42,8 +45,8 @@ pub(super) struct Edit<D> {
 
 /// See the module.
 ///
-/// A chunk is one piece of memory: where each row ends, and then the rows. A row is what its entries
-/// are about, their details, and, if it is long and searched, its filter.
+/// A chunk is one piece of memory: where each row ends, the rows, and room for one block. A row is
+/// what its entries are about, and their details.
 #[derive(Clone, Debug)]
 pub(super) struct Rows<D> {
     chunks: Array<[u32]>,
@@ -59,16 +62,15 @@ impl<D> Default for Rows<D> {
 /// A row: its entries in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a, D> {
-    others: &'a [u32],
-    details: &'a [u32],
-    /// Bits that say what is not in a long row: a word for two entries.
-    filter: &'a [u32],
+    /// From the row on to the end of the chunk: a whole block can be read wherever one begins.
+    words: &'a [u32],
+    len: usize,
     detail: PhantomData<D>,
 }
 
 impl<D> Default for Row<'_, D> {
     fn default() -> Self {
-        Self { others: &[], details: &[], filter: &[], detail: PhantomData }
+        Self { words: &[], len: 0, detail: PhantomData }
     }
 }
 
@@ -92,7 +94,7 @@ impl<D: Detail> Rows<D> {
         for these in edits.chunk_by(|a, b| chunk_of(a) == chunk_of(b)) {
             let chunk = these.first().map_or(0, chunk_of);
             while self.chunks.len() <= chunk {
-                self.chunks.push(Arc::new([0; CHUNK]));
+                self.chunks.push(Arc::new([0; CHUNK + BLOCK]));
             }
             if let Some(old) = self.chunks.get(chunk) {
                 let new = edited(old, these);
@@ -111,34 +113,14 @@ impl<D: Detail> Rows<D> {
 #[inline]
 fn row_of<D: Detail>(chunk: &[u32], row: usize) -> Row<'_, D> {
     let Some((ends, rows)) = chunk.split_at_checked(CHUNK) else { return Row::default() };
-    let start = if row == 0 { 0 } else { ends[row - 1] as usize };
-    let row = rows.get(start..ends[row] as usize).unwrap_or_default();
-    // INVARIANT: `edited` has written so many.
-    let (others, rest) = row.split_at(entries_in::<D>(row.len()));
-    let (details, filter) = rest.split_at(D::WORDS * others.len());
-    Row { others, details, filter, detail: PhantomData }
-}
-
-/// The words of a filter for so many entries.
-fn filter_for<D: Detail>(entries: usize) -> usize {
-    if D::SEARCHED && entries > SHORT { entries / 2 } else { 0 }
-}
-
-/// How many entries a row has that takes so many words.
-#[inline]
-fn entries_in<D: Detail>(words: usize) -> usize {
-    let entry = 1 + D::WORDS;
-    if !D::SEARCHED || words <= SHORT * entry {
-        words / entry
-    } else {
-        // Two entries have one word of the filter; half a word is not there.
-        (2 * words + 1) / (2 * entry + 1)
-    }
+    let (start, end) = (if row == 0 { 0 } else { ends[row - 1] }, ends[row]);
+    let words = rows.get(start as usize..).unwrap_or_default();
+    Row { words, len: (end - start) as usize / (1 + D::WORDS), detail: PhantomData }
 }
 
 /// The chunk after edits, which are in order.
 fn edited<D: Detail>(chunk: &[u32], edits: &[Edit<D>]) -> Arc<[u32]> {
-    let mut new = Vec::with_capacity(chunk.len() + edits.len() * (2 + D::WORDS));
+    let mut new = Vec::with_capacity(chunk.len() + edits.len() * (1 + D::WORDS));
     new.resize(CHUNK, 0);
     let mut details = Vec::new();
     let mut rest = edits;
@@ -146,50 +128,25 @@ fn edited<D: Detail>(chunk: &[u32], edits: &[Edit<D>]) -> Arc<[u32]> {
         let of_row = rest.partition_point(|edit| edit.row as usize % CHUNK == row);
         let (these, others_rows) = rest.split_at(of_row);
         rest = others_rows;
-        let start = new.len();
-        details.clear();
-        merge(row_of(chunk, row), these, |(other, detail)| {
-            new.push(other);
-            D::write(detail, &mut details);
-        });
-        let others = start..new.len();
-        new.extend_from_slice(&details);
-        let filter = new.len();
-        new.resize(filter + filter_for::<D>(others.len()), 0);
-        fill_filter(&mut new, others, filter);
+        let old = row_of(chunk, row);
+        if these.is_empty() {
+            new.extend_from_slice(old.all());
+        } else {
+            details.clear();
+            merge(old, these, |(other, detail)| {
+                new.push(other);
+                D::write(detail, &mut details);
+            });
+            new.extend_from_slice(&details);
+        }
         // INVARIANT: there are fewer than 2^32 words in a chunk: they do not fit into memory.
         new[row] = u32::try_from(new.len() - CHUNK).unwrap_or(NONE);
     }
+    new.resize(new.len() + BLOCK, NONE);
     new.into()
 }
 
-/// Notes what is in a row, if it is long.
-fn fill_filter(row: &mut [u32], others: std::ops::Range<usize>, filter: usize) {
-    let (others_part, filter) = row.split_at_mut(filter);
-    if filter.is_empty() {
-        return;
-    }
-    for other in &others_part[others] {
-        let (word, bits) = place_in(filter, *other);
-        filter[word] |= bits;
-    }
-}
-
-/// The word of a filter, and the bits in it, that stand for an entry. Three bits, so that hardly any
-/// other has the same.
-#[inline]
-fn place_in(filter: &[u32], other: u32) -> (usize, u32) {
-    let scattered = u64::from(other).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let word = ((scattered >> 32) * filter.len() as u64) >> 32;
-    let bit = |shift: u32| 1 << ((scattered >> shift) & 31);
-    // INVARIANT: less than the length of the filter.
-    (word as usize, bit(0) | bit(5) | bit(10))
-}
-
 fn merge<D: Detail>(old: Row<'_, D>, edits: &[Edit<D>], mut into: impl FnMut((u32, D))) {
-    if edits.is_empty() {
-        return old.iter().for_each(into);
-    }
     let mut old = old.iter().peekable();
     for same in edits.chunk_by(|a, b| (a.other, a.detail) == (b.other, b.detail)) {
         let Some(edit) = same.first() else { continue };
@@ -209,82 +166,79 @@ fn merge<D: Detail>(old: Row<'_, D>, edits: &[Edit<D>], mut into: impl FnMut((u3
 }
 
 impl<'a, D: Detail + 'a> Row<'a, D> {
+    /// All words.
+    fn all(self) -> &'a [u32] {
+        self.words.get(..self.len * (1 + D::WORDS)).unwrap_or_default()
+    }
+
+    /// Asks for its memory, which will be read soon.
+    #[inline]
+    pub(super) fn prefetch(self) {
+        let (words, _) = self.words.as_chunks::<LINE>();
+        words.iter().take(self.len.div_ceil(BLOCK).min(2)).for_each(prefetch);
+    }
+
     /// What the entries are about, in order.
     #[inline]
     pub(super) fn others(self) -> &'a [u32] {
-        self.others
+        self.words.get(..self.len).unwrap_or_default()
     }
 
     /// The entries.
     pub(super) fn iter(self) -> impl Iterator<Item = (u32, D)> + 'a {
-        (0..self.others.len()).map(move |at| self.entry(at))
+        (0..self.len).map(move |at| self.entry(at))
     }
 
     fn entry(self, at: usize) -> (u32, D) {
         // INVARIANT: whoever asks knows how many there are.
-        let other = self.others.get(at).copied().unwrap_or(NONE);
-        (other, D::read(self.details.get(at * D::WORDS..).unwrap_or_default()))
+        let other = self.words.get(at).copied().unwrap_or(NONE);
+        let detail = self.words.get(self.len + at * D::WORDS..).unwrap_or_default();
+        (other, D::read(detail))
     }
-}
 
-impl Row<'_, Granted> {
-    /// The first entry about one of some others for which something holds.
+    /// An entry about one of some others for which something holds.
     #[inline]
     pub(super) fn find_about(
         self,
         wanted: &[u32],
-        mut holds: impl FnMut(Granted) -> bool,
-    ) -> Option<(u32, Granted)> {
+        mut holds: impl FnMut(D) -> bool,
+    ) -> Option<(u32, D)> {
         let holds_at = |at: usize| {
             let entry = self.entry(at);
             holds(entry.1).then_some(entry)
         };
-        if self.others.len() <= SHORT {
-            self.scan(wanted, holds_at)
-        } else {
-            self.search(wanted, holds_at)
-        }
+        if self.len <= SHORT { self.scan(wanted, holds_at) } else { self.search(wanted, holds_at) }
     }
 
-    /// Looks at all entries.
+    /// Looks at all entries, a block at once.
+    #[inline]
     fn scan<R>(self, wanted: &[u32], mut holds_at: impl FnMut(usize) -> Option<R>) -> Option<R> {
-        for (number, others) in self.others.chunks(BLOCK).enumerate() {
-            let mut block = [NONE; BLOCK];
-            block[..others.len()].copy_from_slice(others);
-            // Without a branch, so that the block is compared at once.
-            let has = |found: bool, other: &u32| {
-                found | block.iter().fold(false, |found, one| found | (one == other))
-            };
-            if wanted.iter().fold(false, has) {
-                let mut found = (0..others.len()).filter(|at| wanted.contains(&others[*at]));
-                let found = found.find_map(|at| holds_at(number * BLOCK + at));
-                if found.is_some() {
-                    return found;
+        let (blocks, _) = self.words.as_chunks::<BLOCK>();
+        for (start, block) in (0..self.len).step_by(BLOCK).zip(blocks) {
+            let block = u32x8::from(*block);
+            let none = u32x8::default();
+            let found =
+                wanted.iter().fold(none, |f, other| f | block.simd_eq(u32x8::splat(*other)));
+            // What comes behind the row is not of it.
+            let in_row = (1 << (self.len - start).min(BLOCK)) - 1;
+            let mut found = found.to_bitmask() & in_row;
+            while found != 0 {
+                let found_here = holds_at(start + found.trailing_zeros() as usize);
+                if found_here.is_some() {
+                    return found_here;
                 }
+                found &= found - 1;
             }
         }
         None
     }
 
-    /// Looks for each that is wanted, unless the filter says that it is not there. Ids are spread
-    /// evenly in most rows, which tells about where to look in a long one.
+    /// Looks for each that is wanted.
     fn search<R>(self, wanted: &[u32], mut holds_at: impl FnMut(usize) -> Option<R>) -> Option<R> {
-        let (first, last) = (*self.others.first()?, *self.others.last()?);
-        let spread = u64::from(last - first).max(1);
-        let may_be_there = |wanted: &&u32| {
-            let (word, bits) = place_in(self.filter, **wanted);
-            self.filter.get(word).is_some_and(|word| word & bits == bits)
-                && (first..=last).contains(*wanted)
-        };
-        wanted.iter().filter(may_be_there).find_map(|wanted| {
-            let start = if self.others.len() <= LONG {
-                self.others.partition_point(|other| other < wanted)
-            } else {
-                let guess = u64::from(wanted - first) * (self.others.len() as u64 - 1) / spread;
-                // INVARIANT: less than the length.
-                first_not_below(self.others, guess as usize, |other| other < wanted)
-            };
-            let rest = self.others.get(start..).unwrap_or_default();
+        let others = self.others();
+        wanted.iter().find_map(|wanted| {
+            let start = others.partition_point(|other| other < wanted);
+            let rest = others.get(start..).unwrap_or_default();
             let count = rest.iter().take_while(|other| *other == wanted).count();
             (start..start + count).find_map(&mut holds_at)
         })
@@ -297,7 +251,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::detail::Granted, *};
 
     proptest! {
         #[test]

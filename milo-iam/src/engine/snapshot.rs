@@ -1,6 +1,6 @@
 //! The facts and their indexes as of one revision.
 
-use std::{hint::black_box, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     Principal, Question,
@@ -10,9 +10,11 @@ use crate::{
 
 use super::{
     catalogue::{Catalogue, Registered, Roles},
-    detail::Granted,
+    detail::{Granted, Role},
+    identity::OwnSubjects,
     index::{Index, SYSTEM_GROUPS},
     resolve::Nodes,
+    rows::Row,
 };
 
 /// The facts and their indexes as of one revision. It does not change; to copy it costs little.
@@ -57,11 +59,16 @@ pub struct Memory {
     pub names: usize,
 }
 
+/// Of so many subjects a question has at hand what they are granted.
+const ROWS: usize = 6;
+
 /// The subjects that a principal is.
 #[derive(Clone, Copy, Debug)]
 struct Subjects<'a> {
-    own: &'a [u32],
+    own: OwnSubjects<'a>,
     groups: SystemGroups,
+    /// What the first of its own are granted.
+    rows: [Row<'a, Role>; ROWS],
 }
 
 /// The system groups that a principal is in.
@@ -148,16 +155,20 @@ impl Snapshot {
     #[must_use]
     pub fn resolve(&self, question: &Question) -> Option<Check<'_>> {
         let Principal { uid, authenticated, unauthenticated } = &question.principal;
-        // Memory that is asked for early is there when it is needed: see `Table::touch`.
         let uid = Fingerprint::of(uid.as_str());
-        black_box(self.index.identities.touch(uid));
+        self.index.identities.prefetch(uid);
+        let plane = self.plane(&question.within);
         let Registered { id, kind } = self.catalogue.registered(&question.permission)?;
         let own = self.index.identities.subjects_of(uid);
-        black_box(own.first());
-        let nodes = self.nodes_covering(question, kind)?;
+        let mut rows = [Row::default(); ROWS];
+        for (row, subject) in rows.iter_mut().zip(own.as_slice()) {
+            *row = self.index.by_subject.row(*subject);
+            row.prefetch();
+        }
+        let nodes = self.nodes_covering(question, kind, plane)?;
         let groups =
             SystemGroups { authenticated: *authenticated, unauthenticated: *unauthenticated };
-        let subjects = Subjects { own, groups };
+        let subjects = Subjects { own, groups, rows };
         Some(Check { snapshot: self, subjects, permission: *id, kind: &kind.name, nodes })
     }
 
@@ -166,7 +177,7 @@ impl Snapshot {
         let own = self.index.identities.subjects_of(Fingerprint::of(principal.uid.as_str()));
         let Principal { authenticated, unauthenticated, .. } = *principal;
         let groups = SystemGroups { authenticated, unauthenticated };
-        own.iter().chain(groups.ids()).copied().collect()
+        own.as_slice().iter().chain(groups.ids()).copied().collect()
     }
 }
 
@@ -174,12 +185,18 @@ impl Check<'_> {
     /// Whether what is asked is granted.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        self.witness().is_some()
+        let Subjects { own, groups, rows } = &self.subjects;
+        let has = |role: Role| self.snapshot.roles.has(role.0, self.permission);
+        let nodes = self.nodes.as_slice();
+        let row = |subject: &u32| self.snapshot.index.by_subject.row(*subject);
+        let more = own.as_slice().iter().skip(ROWS).chain(groups.ids()).map(row);
+        let mut all = rows.iter().copied().chain(more);
+        all.any(|row| row.find_about(nodes, has).is_some())
     }
 
     /// A grant that allows what is asked.
     pub(super) fn witness(&self) -> Option<Witness> {
-        let Subjects { own, groups } = &self.subjects;
+        let Subjects { own, groups, .. } = &self.subjects;
         let has = |granted: Granted| self.snapshot.roles.has(granted.role, self.permission);
         self.nodes.iter().find_map(|node| {
             let row = self.snapshot.index.by_node.row(node);
@@ -187,7 +204,7 @@ impl Check<'_> {
             let has_group =
                 row.others().first().is_some_and(|id| (*id as usize) < SYSTEM_GROUPS.len());
             let groups = if has_group { groups.ids() } else { &[] };
-            let found = row.find_about(own, has).or_else(|| row.find_about(groups, has));
+            let found = row.find_about(own.as_slice(), has).or_else(|| row.find_about(groups, has));
             found.map(|(subject, granted)| Witness { node, subject, granted })
         })
     }

@@ -1,12 +1,14 @@
 //! Organizations and projects, with what every question within them needs.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use crate::{
-    Text,
-    persistent::Fingerprint,
-    world::{BodyRef, FactRef, HomeRef, KeyRef, KindName, ORGANIZATION, PROJECT, USER},
+    persistent::{Entry, Fingerprint},
+    world::{BodyRef, FactRef, KeyRef, KindName, ORGANIZATION, PROJECT, USER},
 };
+
+/// Nodes by kind.
+pub(super) type Kinds = Arc<[(u32, u32)]>;
 
 /// The kinds of tenants have the first ids of kinds, in this order.
 pub(super) const TENANT_KINDS: [fn() -> &'static KindName; 3] =
@@ -27,25 +29,23 @@ pub(super) struct Above {
     pub(super) uid: Fingerprint,
 }
 
-/// An organization or a project that exists.
+/// An organization or a project that exists. All that checks need of it is in one place.
 #[derive(Clone, Debug)]
 pub(super) struct Tenant {
-    /// The number of its fact.
-    pub(super) fact: u32,
     /// By which it is found.
     pub(super) key: Fingerprint,
+    /// The number of its fact.
+    pub(super) fact: u32,
+    /// The id of its own home.
+    pub(super) home: Option<u32>,
     /// Of its UID.
-    pub(super) uid_print: Fingerprint,
+    pub(super) uid: Fingerprint,
     /// The organization of a project.
     pub(super) organization: Option<Above>,
     /// The nodes of bindings that name it: the platform's, its organization's, its own.
     pub(super) nodes: [Option<u32>; 3],
-    /// The id of its own home.
-    pub(super) home: Option<u32>,
     /// By kind, the node of its own bindings for whole kinds.
-    pub(super) kinds: Arc<[(u32, u32)]>,
-    pub(super) name: Text,
-    pub(super) uid: Text,
+    pub(super) kinds: Kinds,
 }
 
 impl Tenant {
@@ -60,35 +60,29 @@ impl Tenant {
             _ => return None,
         };
         let KeyRef { namespace, name, .. } = fact.key;
-        Some(Self {
-            fact: number,
-            key: Self::fingerprint(organization.is_some(), namespace, name),
-            name: name.into(),
-            uid: fact.uid.into(),
-            uid_print: Fingerprint::of(fact.uid),
-            organization,
-            nodes: [None; 3],
-            home: None,
-            kinds: Arc::default(),
-        })
+        let key = Self::fingerprint(organization.is_some(), namespace, name);
+        let uid = Fingerprint::of(fact.uid);
+        Some(Self { fact: number, organization, ..Self::unbound(key, uid) })
     }
 
     /// One that does not exist, to stand for any.
     pub(super) fn any(is_project: bool) -> Self {
         // No object has such a name.
-        let name = Text::from("\0");
-        let key = Self::fingerprint(is_project, "", &name);
-        let uid_print = Fingerprint::of(&*name);
+        let name = "\0";
+        let key = Self::fingerprint(is_project, "", name);
+        let uid = Fingerprint::of(name);
+        Self { organization: is_project.then_some(Above { key, uid }), ..Self::unbound(key, uid) }
+    }
+
+    fn unbound(key: Fingerprint, uid: Fingerprint) -> Self {
         Self {
-            fact: NO_FACT,
             key,
-            uid_print,
-            organization: is_project.then_some(Above { key, uid: uid_print }),
-            nodes: [None; 3],
+            fact: NO_FACT,
             home: None,
-            kinds: Arc::default(),
-            uid: name.clone(),
-            name,
+            uid,
+            organization: None,
+            nodes: [None; 3],
+            kinds: Kinds::default(),
         }
     }
 
@@ -96,18 +90,36 @@ impl Tenant {
         self.organization.is_some()
     }
 
-    /// Whose bindings are its own.
-    pub(super) fn own_home(&self) -> HomeRef<'_> {
-        if self.is_project() {
-            HomeRef::Project(&self.uid)
-        } else {
-            HomeRef::Organization(&self.name)
-        }
-    }
-
     /// By which the organization or the project with a key is found.
     #[inline]
     pub(super) fn fingerprint(is_project: bool, namespace: &str, name: &str) -> Fingerprint {
         Fingerprint::of(&(is_project, namespace, name))
+    }
+}
+
+// One is told from another by its key and its fact.
+impl PartialEq for Tenant {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Tenant {}
+
+impl PartialOrd for Tenant {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Tenant {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.key, self.fact).cmp(&(other.key, other.fact))
+    }
+}
+
+impl Entry for Tenant {
+    fn hash(&self) -> u32 {
+        self.key.hash()
     }
 }

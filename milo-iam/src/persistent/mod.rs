@@ -5,6 +5,7 @@ mod array;
 mod entry;
 mod fingerprint;
 mod order;
+mod prefetch;
 mod sorted;
 mod table;
 
@@ -12,5 +13,6 @@ pub(crate) use array::Array;
 pub(crate) use entry::{Entry, Hashed, Kept, Printed};
 pub(crate) use fingerprint::Fingerprint;
 pub(crate) use order::Order;
+pub(crate) use prefetch::prefetch;
 pub(crate) use sorted::{first_not_below, sort_by_bucket};
 pub(crate) use table::{Table, hash_of};

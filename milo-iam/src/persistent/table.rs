@@ -13,10 +13,17 @@ use std::{
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::{Array, Entry, Fingerprint, Kept, Printed, first_not_below, sort_by_bucket};
+use super::{Array, Entry, Fingerprint, Kept, Printed, first_not_below, prefetch, sort_by_bucket};
 
-/// Bytes in a part, on average. A part is what a change copies.
-const PART: usize = 1024;
+/// Bytes in a part, on average: so many that the list of parts stays in the processor's cache. A part
+/// is what a change copies.
+const PART: usize = 4096;
+
+/// An entry is hardly ever farther than so many bytes from where its hash tells.
+const NEAR: usize = 128;
+
+/// Bytes in a line of the processor's cache.
+const LINE: usize = 64;
 
 /// A run of entries with one hash that is longer is searched, and not looked through.
 const SHORT: usize = 8;
@@ -135,14 +142,19 @@ impl<T: Entry> Table<T> {
         run.get(at).filter(|entry| entry.hash() == hash && compare(entry).is_eq())
     }
 
-    /// Reads about where an entry with a hash would be: it will be in the processor's cache when it is
-    /// looked for. What is returned means nothing.
+    /// Asks for the memory where an entry with a hash would be.
     #[inline]
-    pub(crate) fn touch(&self, hash: u32) -> u32 {
-        let Entries::Settled(parts) = &self.entries else { return 0 };
+    pub(crate) fn prefetch(&self, hash: u32) {
+        let Entries::Settled(parts) = &self.entries else { return };
         let (at, fraction) = place(hash, parts.len());
         let part = parts.get(at).unwrap_or_default();
-        part.get(guess(fraction, part)).map_or(0, Entry::hash)
+        let near = NEAR / size_of::<T>();
+        let first = guess(fraction, part).saturating_sub(near);
+        part.iter()
+            .skip(first)
+            .take(2 * near)
+            .step_by(LINE.div_ceil(size_of::<T>()))
+            .for_each(prefetch);
     }
 
     /// All entries.

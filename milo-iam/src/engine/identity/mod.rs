@@ -22,6 +22,22 @@ const FEW: usize = 6;
 /// No subject.
 const NONE: u32 = u32::MAX;
 
+/// The subjects that somebody is, system groups left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OwnSubjects<'a> {
+    few: [u32; FEW],
+    len: usize,
+    /// All, if there are more than a few.
+    many: &'a [u32],
+}
+
+impl OwnSubjects<'_> {
+    #[inline]
+    pub(super) fn as_slice(&self) -> &[u32] {
+        if self.many.is_empty() { self.few.get(..self.len).unwrap_or_default() } else { self.many }
+    }
+}
+
 /// Whatever somebody signs in with, or is named by in a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Identity {
@@ -92,10 +108,11 @@ impl Identities {
 
     /// The subjects that whoever signs in with a UID is.
     #[inline]
-    pub(super) fn subjects_of(&self, uid: Fingerprint) -> &[u32] {
-        let Some(Identity { id, few, .. }) = self.find(uid) else { return &[] };
-        let count = few.iter().filter(|subject| **subject != NONE).count();
-        if count == 0 { self.many.row(*id).others() } else { &few[..count] }
+    pub(super) fn subjects_of(&self, uid: Fingerprint) -> OwnSubjects<'_> {
+        let Some(Identity { id, few, .. }) = self.find(uid) else { return OwnSubjects::default() };
+        let len = few.iter().filter(|subject| **subject != NONE).count();
+        let many = if len == 0 { self.many.row(*id).others() } else { &[] };
+        OwnSubjects { few: *few, len, many }
     }
 
     #[inline]
@@ -103,10 +120,10 @@ impl Identities {
         self.ids.find(uid.hash(), |identity| identity.uid == uid)
     }
 
-    /// See [`Table::touch`].
+    /// See [`Table::prefetch`].
     #[inline]
-    pub(super) fn touch(&self, uid: Fingerprint) -> u32 {
-        self.ids.touch(uid.hash())
+    pub(super) fn prefetch(&self, uid: Fingerprint) {
+        self.ids.prefetch(uid.hash());
     }
 
     /// The number of the user with a name.
