@@ -184,6 +184,37 @@ fn a_binding_with_a_hundred_thousand_subjects() {
     assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
 }
 
+/// Who is in many groups, and bound to many objects, is allowed what any one binding grants. Each
+/// group has several bindings, and one more on what is asked about, of which one has the permission.
+#[test]
+fn somebody_who_is_granted_much() {
+    const GROUPS: usize = 40;
+    let web = object_of(&base().build(), "Project", "web");
+    let group = |n: usize| Subject::Group {
+        namespace: "organization-acme".into(),
+        name: format!("g{n}").into(),
+        uid: format!("g{n}-uid").into(),
+    };
+    let mut world = base().role("", "r", &["g.io/things.get"], &[]).role("", "none", &[], &[]);
+    for n in 0..GROUPS {
+        world = world.group("acme", &format!("g{n}"), &["ada"]);
+        let subjects = vec![group(n), user("ada")];
+        world = world.bind("acme", &format!("web{n}"), "none", subjects, web.clone());
+        for other in 0..n {
+            let project = format!("p{n}-{other}");
+            world = world.project(&project, "acme");
+            let target = object_of(&world.clone().build(), "Project", &project);
+            let subjects = vec![group(n), user("ada")];
+            world = world.bind("acme", &format!("b{n}-{other}"), "r", subjects, target);
+        }
+    }
+    assert!(!allowed(&world.clone().build(), &question()));
+    for subject in (0..GROUPS).map(group).chain([user("ada")]) {
+        let world = world.clone().bind("acme", "z", "r", vec![subject], web.clone()).build();
+        assert!(allowed(&world, &question()));
+    }
+}
+
 #[test]
 fn dangling_references_grant_nothing() {
     let staff = Subject::Group {

@@ -1,7 +1,7 @@
 //! Details of the entries of rows: what a grant says beside whom or what it is about.
 
 /// What an entry says beside what it is about.
-pub(super) trait Detail: Copy + Ord {
+pub(super) trait Detail: Copy + Ord + 'static {
     /// How many words it takes.
     const WORDS: usize;
 

@@ -19,6 +19,7 @@ mod memory;
 mod node_ids;
 mod places;
 mod resolve;
+mod row;
 mod rows;
 mod slab;
 mod snapshot;

@@ -71,7 +71,7 @@ impl NodeIds {
     /// The target of a node.
     pub(super) fn target<'a>(&'a self, world: &'a World, id: u32) -> Option<TargetRef<'a>> {
         match self.nodes.get(id)?.target {
-            NO_FACT => self.named.kept(Fingerprint::of(&id)).map(|target| (&**target).into()),
+            NO_FACT => self.named.kept(Fingerprint::of_id(id)).map(|target| (&**target).into()),
             kind if kind & KIND != 0 => {
                 self.kinds.get(kind & !KIND).map(|kind| TargetRef::Kind(kind.into()))
             }
@@ -114,7 +114,7 @@ impl NodeIds {
         }
         let id = self.nodes.push(Node { home, target: target_id });
         if target_id == NO_FACT {
-            self.named.keep(Fingerprint::of(&id), Arc::new(new.to_owned()));
+            self.named.keep(Fingerprint::of_id(id), Arc::new(new.to_owned()));
         }
         self.ids.add(Hashed { hash: hash_of(&new), number: id });
         id
@@ -123,13 +123,13 @@ impl NodeIds {
     /// Names a node's target by a fact that came.
     pub(super) fn appear(&mut self, id: u32, fact: u32) {
         self.set_target(id, fact);
-        self.named.drop_kept(Fingerprint::of(&id));
+        self.named.drop_kept(Fingerprint::of_id(id));
     }
 
     /// Keeps the name of a node's target whose fact goes.
     pub(super) fn vanish(&mut self, id: u32, gone: TargetRef<'_>) {
         let owned = Arc::new(gone.to_owned());
-        self.named.keep(Fingerprint::of(&id), owned);
+        self.named.keep(Fingerprint::of_id(id), owned);
         self.set_target(id, NO_FACT);
     }
 

@@ -101,7 +101,7 @@ impl Places {
     }
 
     fn kinds_in(&self, home: u32) -> Kinds {
-        self.kinds_of.kept(Fingerprint::of(&home)).cloned().unwrap_or_default()
+        self.kinds_of.kept(Fingerprint::of_id(home)).cloned().unwrap_or_default()
     }
 
     /// How many bytes it holds.
@@ -176,7 +176,7 @@ impl Index {
         let mut kinds: Vec<(u32, u32)> = known.iter().copied().chain([node]).collect();
         kinds.sort_unstable();
         let kinds: Kinds = kinds.into();
-        self.places.kinds_of.keep(Fingerprint::of(&id), kinds.clone());
+        self.places.kinds_of.keep(Fingerprint::of_id(id), kinds.clone());
         let tenants: Vec<u32> = match home {
             HomeRef::Platform => {
                 self.places.platform_kinds = kinds;
@@ -245,5 +245,6 @@ pub(super) fn object_print(
     namespace: &str,
     name: &str,
 ) -> Fingerprint {
-    Fingerprint::of(&(kind, project, namespace, name))
+    let [a, b, c, d] = project.map_or([0; 4], Fingerprint::words);
+    Fingerprint::of_parts([kind, a, b, c, d], namespace, name)
 }

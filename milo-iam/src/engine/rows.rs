@@ -5,27 +5,16 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use wide::u32x8;
+use crate::persistent::{Array, sort_by_bucket};
 
-use crate::persistent::{Array, prefetch, sort_by_bucket};
-
-use super::detail::Detail;
+use super::{
+    detail::Detail,
+    row::{BLOCK, NONE, Row},
+};
 
 /// How many rows a chunk has: so many that the list of chunks stays in the processor's cache, so few
 /// that a chunk is copied in no time.
 const CHUNK: usize = 256;
-
-/// Up to here, to look at each entry of a row costs less than to search.
-const SHORT: usize = 64;
-
-/// So many entries are compared at once.
-const BLOCK: usize = 8;
-
-/// Words in a line of the processor's cache.
-const LINE: usize = 16;
-
-/// Is about nothing.
-const NONE: u32 = u32::MAX;
 
 /// Above so many edits they are sorted by chunk first.
 const MANY: usize = 1 << 16;
@@ -56,21 +45,6 @@ pub(super) struct Rows<D> {
 impl<D> Default for Rows<D> {
     fn default() -> Self {
         Self { chunks: Array::default(), details: PhantomData }
-    }
-}
-
-/// A row: its entries in order.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row<'a, D> {
-    /// From the row on to the end of the chunk: a whole block can be read wherever one begins.
-    words: &'a [u32],
-    len: usize,
-    detail: PhantomData<D>,
-}
-
-impl<D> Default for Row<'_, D> {
-    fn default() -> Self {
-        Self { words: &[], len: 0, detail: PhantomData }
     }
 }
 
@@ -115,7 +89,7 @@ fn row_of<D: Detail>(chunk: &[u32], row: usize) -> Row<'_, D> {
     let Some((ends, rows)) = chunk.split_at_checked(CHUNK) else { return Row::default() };
     let (start, end) = (if row == 0 { 0 } else { ends[row - 1] }, ends[row]);
     let words = rows.get(start as usize..).unwrap_or_default();
-    Row { words, len: (end - start) as usize / (1 + D::WORDS), detail: PhantomData }
+    Row::new(words, (end - start) as usize / (1 + D::WORDS))
 }
 
 /// The chunk after edits, which are in order.
@@ -163,86 +137,6 @@ fn merge<D: Detail>(old: Row<'_, D>, edits: &[Edit<D>], mut into: impl FnMut((u3
         (0..count).for_each(|_| into(entry));
     }
     old.for_each(into);
-}
-
-impl<'a, D: Detail + 'a> Row<'a, D> {
-    /// All words.
-    fn all(self) -> &'a [u32] {
-        self.words.get(..self.len * (1 + D::WORDS)).unwrap_or_default()
-    }
-
-    /// Asks for its memory, which will be read soon.
-    #[inline]
-    pub(super) fn prefetch(self) {
-        let (words, _) = self.words.as_chunks::<LINE>();
-        words.iter().take(self.len.div_ceil(BLOCK).min(2)).for_each(prefetch);
-    }
-
-    /// What the entries are about, in order.
-    #[inline]
-    pub(super) fn others(self) -> &'a [u32] {
-        self.words.get(..self.len).unwrap_or_default()
-    }
-
-    /// The entries.
-    pub(super) fn iter(self) -> impl Iterator<Item = (u32, D)> + 'a {
-        (0..self.len).map(move |at| self.entry(at))
-    }
-
-    fn entry(self, at: usize) -> (u32, D) {
-        // INVARIANT: whoever asks knows how many there are.
-        let other = self.words.get(at).copied().unwrap_or(NONE);
-        let detail = self.words.get(self.len + at * D::WORDS..).unwrap_or_default();
-        (other, D::read(detail))
-    }
-
-    /// An entry about one of some others for which something holds.
-    #[inline]
-    pub(super) fn find_about(
-        self,
-        wanted: &[u32],
-        mut holds: impl FnMut(D) -> bool,
-    ) -> Option<(u32, D)> {
-        let holds_at = |at: usize| {
-            let entry = self.entry(at);
-            holds(entry.1).then_some(entry)
-        };
-        if self.len <= SHORT { self.scan(wanted, holds_at) } else { self.search(wanted, holds_at) }
-    }
-
-    /// Looks at all entries, a block at once.
-    #[inline]
-    fn scan<R>(self, wanted: &[u32], mut holds_at: impl FnMut(usize) -> Option<R>) -> Option<R> {
-        let (blocks, _) = self.words.as_chunks::<BLOCK>();
-        for (start, block) in (0..self.len).step_by(BLOCK).zip(blocks) {
-            let block = u32x8::from(*block);
-            let none = u32x8::default();
-            let found =
-                wanted.iter().fold(none, |f, other| f | block.simd_eq(u32x8::splat(*other)));
-            // What comes behind the row is not of it.
-            let in_row = (1 << (self.len - start).min(BLOCK)) - 1;
-            let mut found = found.to_bitmask() & in_row;
-            while found != 0 {
-                let found_here = holds_at(start + found.trailing_zeros() as usize);
-                if found_here.is_some() {
-                    return found_here;
-                }
-                found &= found - 1;
-            }
-        }
-        None
-    }
-
-    /// Looks for each that is wanted.
-    fn search<R>(self, wanted: &[u32], mut holds_at: impl FnMut(usize) -> Option<R>) -> Option<R> {
-        let others = self.others();
-        wanted.iter().find_map(|wanted| {
-            let start = others.partition_point(|other| other < wanted);
-            let rest = others.get(start..).unwrap_or_default();
-            let count = rest.iter().take_while(|other| *other == wanted).count();
-            (start..start + count).find_map(&mut holds_at)
-        })
-    }
 }
 
 #[cfg(test)]

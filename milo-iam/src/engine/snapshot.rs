@@ -14,7 +14,7 @@ use super::{
     identity::OwnSubjects,
     index::{Index, SYSTEM_GROUPS},
     resolve::Nodes,
-    rows::Row,
+    row::FewRows,
 };
 
 /// The facts and their indexes as of one revision. It does not change; to copy it costs little.
@@ -59,16 +59,18 @@ pub struct Memory {
     pub names: usize,
 }
 
-/// Of so many subjects a question has at hand what they are granted.
-const ROWS: usize = 6;
-
 /// The subjects that a principal is.
 #[derive(Clone, Copy, Debug)]
 struct Subjects<'a> {
     own: OwnSubjects<'a>,
     groups: SystemGroups,
-    /// What the first of its own are granted.
-    rows: [Row<'a, Role>; ROWS],
+}
+
+impl Subjects<'_> {
+    #[inline]
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        self.own.as_slice().iter().chain(self.groups.ids()).copied()
+    }
 }
 
 /// The system groups that a principal is in.
@@ -95,6 +97,10 @@ impl SystemGroups {
 pub struct Check<'a> {
     snapshot: &'a Snapshot,
     subjects: Subjects<'a>,
+    /// What they are granted, at hand.
+    few: FewRows<'a, Role>,
+    /// Whether there are more of them than that.
+    has_more: bool,
     pub(super) permission: u32,
     pub(super) kind: &'a KindName,
     pub(super) nodes: Nodes,
@@ -160,16 +166,15 @@ impl Snapshot {
         let plane = self.plane(&question.within);
         let Registered { id, kind } = self.catalogue.registered(&question.permission)?;
         let own = self.index.identities.subjects_of(uid);
-        let mut rows = [Row::default(); ROWS];
-        for (row, subject) in rows.iter_mut().zip(own.as_slice()) {
-            *row = self.index.by_subject.row(*subject);
-            row.prefetch();
-        }
-        let nodes = self.nodes_covering(question, kind, plane)?;
         let groups =
             SystemGroups { authenticated: *authenticated, unauthenticated: *unauthenticated };
-        let subjects = Subjects { own, groups, rows };
-        Some(Check { snapshot: self, subjects, permission: *id, kind: &kind.name, nodes })
+        let subjects = Subjects { own, groups };
+        let mut few = FewRows::default();
+        let rows = subjects.iter().map(|subject| self.index.by_subject.row(subject));
+        let has_more = !few.add_all(rows);
+        let nodes = self.nodes_covering(question, kind, plane)?;
+        let (permission, kind) = (*id, &kind.name);
+        Some(Check { snapshot: self, subjects, few, has_more, permission, kind, nodes })
     }
 
     /// The subjects that a principal is, system groups included.
@@ -185,18 +190,22 @@ impl Check<'_> {
     /// Whether what is asked is granted.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        let Subjects { own, groups, rows } = &self.subjects;
         let has = |role: Role| self.snapshot.roles.has(role.0, self.permission);
         let nodes = self.nodes.as_slice();
-        let row = |subject: &u32| self.snapshot.index.by_subject.row(*subject);
-        let more = own.as_slice().iter().skip(ROWS).chain(groups.ids()).map(row);
-        let mut all = rows.iter().copied().chain(more);
-        all.any(|row| row.find_about(nodes, has).is_some())
+        self.few.any_about(nodes, has) || (self.has_more && self.more_allows(has))
+    }
+
+    /// Whether one of the subjects allows what is asked that are not at hand.
+    #[cold]
+    fn more_allows(&self, has: impl Fn(Role) -> bool) -> bool {
+        let rows = &self.snapshot.index.by_subject;
+        let mut rows = self.subjects.iter().map(|subject| rows.row(subject));
+        rows.any(|row| row.find_about(self.nodes.as_slice(), &has).is_some())
     }
 
     /// A grant that allows what is asked.
     pub(super) fn witness(&self) -> Option<Witness> {
-        let Subjects { own, groups, .. } = &self.subjects;
+        let Subjects { own, groups } = &self.subjects;
         let has = |granted: Granted| self.snapshot.roles.has(granted.role, self.permission);
         self.nodes.iter().find_map(|node| {
             let row = self.snapshot.index.by_node.row(node);

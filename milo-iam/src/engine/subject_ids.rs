@@ -43,7 +43,7 @@ impl SubjectIds {
     /// The subject with an id.
     pub(super) fn get<'a>(&'a self, world: &'a World, id: u32) -> Option<SubjectRef<'a>> {
         match *self.facts.get(id)? {
-            NO_FACT => self.named.kept(Fingerprint::of(&id)).map(|subject| (&**subject).into()),
+            NO_FACT => self.named.kept(Fingerprint::of_id(id)).map(|subject| (&**subject).into()),
             fact => world.at(fact)?.as_subject(),
         }
     }
@@ -58,7 +58,7 @@ impl SubjectIds {
         let hash = hash_of(&subject);
         self.find(world, subject, hash).unwrap_or_else(|| {
             let id = self.facts.push(NO_FACT);
-            self.named.keep(Fingerprint::of(&id), Arc::new(subject.to_owned()));
+            self.named.keep(Fingerprint::of_id(id), Arc::new(subject.to_owned()));
             self.ids.add(Hashed { hash, number: id });
             id
         })
@@ -73,7 +73,7 @@ impl SubjectIds {
             return id;
         };
         self.facts.set(id, fact);
-        self.named.drop_kept(Fingerprint::of(&id));
+        self.named.drop_kept(Fingerprint::of_id(id));
         id
     }
 
@@ -81,7 +81,7 @@ impl SubjectIds {
     pub(super) fn vanish(&mut self, world: &World, subject: SubjectRef<'_>) {
         let Some(id) = self.find(world, subject, hash_of(&subject)) else { return };
         let owned = Arc::new(subject.to_owned());
-        self.named.keep(Fingerprint::of(&id), owned);
+        self.named.keep(Fingerprint::of_id(id), owned);
         self.facts.set(id, NO_FACT);
     }
 
