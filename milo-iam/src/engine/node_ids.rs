@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    persistent::{Fingerprint, Hashed, Kept, Table, hash_of},
+    persistent::{Fingerprint, Hashed, Kept, Printed, Table, hash_of},
     world::{BINDING, Home, KindName, KindRef, MEMBERSHIP, Target, TargetRef, World},
 };
 
@@ -22,11 +22,14 @@ struct Node {
 }
 
 /// See the module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct NodeIds {
     pub(super) kinds: Interner<KindName>,
     pub(super) homes: Interner<Home>,
     ids: Table<Hashed>,
+    /// The same by fingerprints, with the home, while much is added at once: to read the names of facts
+    /// here and there would take longer.
+    prints: Option<Table<Printed>>,
     nodes: Slab<Node>,
     /// Targets that do not exist, by id of the node.
     named: Table<Kept<Target>>,
@@ -39,10 +42,25 @@ pub(super) fn is_bookkeeping(kind: KindRef<'_>) -> bool {
     kind == KindRef::from(&*BINDING) || kind == KindRef::from(&*MEMBERSHIP)
 }
 
+impl Default for NodeIds {
+    fn default() -> Self {
+        Self {
+            kinds: Interner::default(),
+            homes: Interner::default(),
+            ids: Table::default(),
+            prints: Some(Table::default()),
+            nodes: Slab::default(),
+            named: Table::default(),
+            about_bookkeeping: false,
+        }
+    }
+}
+
 impl NodeIds {
     /// Makes room for nodes that will come.
     pub(super) fn reserve(&mut self, nodes: usize) {
         self.ids.reserve(nodes);
+        self.prints.iter_mut().for_each(|prints| prints.reserve(nodes));
     }
 
     /// Ends the time in which much is added at once.
@@ -50,6 +68,7 @@ impl NodeIds {
         self.kinds.settle();
         self.homes.settle();
         self.ids.settle();
+        self.prints = None;
         self.named.settle();
     }
 
@@ -97,6 +116,9 @@ impl NodeIds {
 
     /// The node of a home about a target.
     pub(super) fn find(&self, world: &World, home: u32, target: TargetRef<'_>) -> Option<u32> {
+        if let Some(prints) = &self.prints {
+            return prints.number(fingerprint(home, target));
+        }
         let is_of_home = |id: u32| self.nodes.get(id).is_some_and(|node| node.home == home);
         let is_it = |id: u32| is_of_home(id) && self.target(world, id) == Some(target);
         let found = self.ids.find(hash_of(&target), |found| is_it(found.number));
@@ -117,6 +139,9 @@ impl NodeIds {
             self.named.keep(Fingerprint::of_id(id), Arc::new(new.to_owned()));
         }
         self.ids.add(Hashed { hash: hash_of(&new), number: id });
+        if let Some(prints) = &mut self.prints {
+            prints.add(Printed { name: fingerprint(home, new), number: id });
+        }
         id
     }
 
@@ -143,5 +168,16 @@ impl NodeIds {
     pub(super) fn memory(&self) -> usize {
         let tables = self.ids.memory() + self.nodes.memory() + self.named.memory();
         tables + self.kinds.memory() + self.homes.memory()
+    }
+}
+
+fn fingerprint(home: u32, target: TargetRef<'_>) -> Fingerprint {
+    match target {
+        TargetRef::Kind(KindRef { service, kind }) => {
+            Fingerprint::of_parts([home, 0], [service, kind, "", "", ""])
+        }
+        TargetRef::Object { kind: KindRef { service, kind }, namespace, name, uid } => {
+            Fingerprint::of_parts([home, 1], [service, kind, namespace, name, uid])
+        }
     }
 }

@@ -246,5 +246,5 @@ pub(super) fn object_print(
     name: &str,
 ) -> Fingerprint {
     let [a, b, c, d] = project.map_or([0; 4], Fingerprint::words);
-    Fingerprint::of_parts([kind, a, b, c, d], namespace, name)
+    Fingerprint::of_parts([kind, a, b, c, d], [namespace, name])
 }

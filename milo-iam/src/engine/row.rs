@@ -45,6 +45,11 @@ impl<'a, D: Detail> Row<'a, D> {
         Self { words, len, detail: PhantomData }
     }
 
+    /// How many entries there are.
+    pub(super) fn len(self) -> usize {
+        self.len
+    }
+
     /// All words.
     pub(super) fn all(self) -> &'a [u32] {
         self.words.get(..self.len * (1 + D::WORDS)).unwrap_or_default()
@@ -148,24 +153,29 @@ impl<D> Default for FewRows<'_, D> {
 }
 
 impl<'a, D: Detail> FewRows<'a, D> {
-    /// Adds rows in which there is something. False when there is no room for all.
+    /// Adds rows in which there is something. False when some are left out: there is no room for all,
+    /// or one is long.
     #[inline]
     pub(super) fn add_all(&mut self, rows: impl Iterator<Item = Row<'a, D>>) -> bool {
-        for row in rows {
-            if row.len > 0 {
-                let Some(place) = self.rows.get_mut(self.len) else { return false };
-                row.prefetch();
-                *place = row;
-                self.len += 1;
+        let mut all = true;
+        for row in rows.filter(|row| row.len > 0) {
+            match self.rows.get_mut(self.len).filter(|_| row.len <= SHORT) {
+                Some(place) => {
+                    row.prefetch();
+                    *place = row;
+                    self.len += 1;
+                }
+                None => all = false,
             }
         }
-        true
+        all
     }
 
     /// Whether there is an entry about one of some others for which something holds.
     #[inline]
     pub(super) fn any_about(&self, wanted: &[u32], mut holds: impl FnMut(D) -> bool) -> bool {
         let rows = self.rows.get(..self.len).unwrap_or_default();
-        rows.iter().any(|row| row.find_about(wanted, &mut holds).is_some())
+        // Each of them is short.
+        rows.iter().any(|row| row.scan(wanted, |at| holds(row.entry(at).1).then_some(())).is_some())
     }
 }

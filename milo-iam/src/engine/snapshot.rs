@@ -192,15 +192,26 @@ impl Check<'_> {
     pub fn is_allowed(&self) -> bool {
         let has = |role: Role| self.snapshot.roles.has(role.0, self.permission);
         let nodes = self.nodes.as_slice();
-        self.few.any_about(nodes, has) || (self.has_more && self.more_allows(has))
+        self.few.any_about(nodes, has) || (self.has_more && self.any_allows())
     }
 
-    /// Whether one of the subjects allows what is asked that are not at hand.
+    /// The same of all subjects and nodes. Each pair is looked for where there is less, so that who is
+    /// bound to much elsewhere, by whomever, pays nothing for it here.
     #[cold]
-    fn more_allows(&self, has: impl Fn(Role) -> bool) -> bool {
-        let rows = &self.snapshot.index.by_subject;
-        let mut rows = self.subjects.iter().map(|subject| rows.row(subject));
-        rows.any(|row| row.find_about(self.nodes.as_slice(), &has).is_some())
+    fn any_allows(&self) -> bool {
+        let Index { by_node, by_subject, .. } = &self.snapshot.index;
+        let has = |role: u32| self.snapshot.roles.has(role, self.permission);
+        self.subjects.iter().any(|subject| {
+            let granted = by_subject.row(subject);
+            self.nodes.iter().any(|node| {
+                let bound = by_node.row(node);
+                if bound.len() < granted.len() {
+                    bound.find_about(&[subject], |granted| has(granted.role)).is_some()
+                } else {
+                    granted.find_about(&[node], |role| has(role.0)).is_some()
+                }
+            })
+        })
     }
 
     /// A grant that allows what is asked.

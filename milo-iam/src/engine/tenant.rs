@@ -93,7 +93,7 @@ impl Tenant {
     /// By which the organization or the project with a key is found.
     #[inline]
     pub(super) fn fingerprint(is_project: bool, namespace: &str, name: &str) -> Fingerprint {
-        Fingerprint::of_parts([is_project.into()], namespace, name)
+        Fingerprint::of_parts([is_project.into()], [namespace, name])
     }
 }
 

@@ -31,36 +31,34 @@ impl Fingerprint {
 
     /// Of an id.
     pub(crate) fn of_id(id: u32) -> Self {
-        Self::of_parts([id], "", "")
+        Self::of_parts([id], [])
     }
 
-    /// Of a name in a namespace, and of numbers: always as many where fingerprints are compared.
+    /// Of numbers and names: always as many of each where fingerprints are compared.
     #[inline]
-    pub(crate) fn of_parts<const N: usize>(numbers: [u32; N], namespace: &str, name: &str) -> Self {
-        // Of the namespace its length is told, so that nobody can move its end.
-        // INVARIANT: what is longer does not fit into memory with another.
-        let len = u32::try_from(namespace.len()).unwrap_or(u32::MAX);
-        let mut buffer = [0; BUFFER];
-        let (head, texts) = buffer.split_at_mut(4 * (N + 1));
-        for (place, number) in head.as_chunks_mut().0.iter_mut().zip(numbers.iter().chain([&len])) {
-            *place = number.to_le_bytes();
+    pub(crate) fn of_parts<const N: usize, const M: usize>(
+        numbers: [u32; N],
+        names: [&str; M],
+    ) -> Self {
+        let (mut buffer, mut len) = ([0; BUFFER], 0);
+        write_parts(numbers, names, |part| {
+            let end = len + part.len();
+            if let Some(place) = buffer.get_mut(len..end) {
+                place.copy_from_slice(part);
+            }
+            len = end;
+        });
+        match buffer.get(..len) {
+            Some(written) => START.hash(written).into(),
+            None => Self::of_long(numbers, names),
         }
-        let Some((first, rest)) = texts.split_at_mut_checked(namespace.len()) else {
-            return Self::of_long(head, namespace, name);
-        };
-        let Some(second) = rest.get_mut(..name.len()) else {
-            return Self::of_long(head, namespace, name);
-        };
-        first.copy_from_slice(namespace.as_bytes());
-        second.copy_from_slice(name.as_bytes());
-        let len = head.len() + namespace.len() + name.len();
-        START.hash(&buffer[..len]).into()
     }
 
     /// The same of what does not fit into the buffer.
-    fn of_long(head: &[u8], namespace: &str, name: &str) -> Self {
+    #[cold]
+    fn of_long<const N: usize, const M: usize>(numbers: [u32; N], names: [&str; M]) -> Self {
         let mut hasher = *START;
-        [head, namespace.as_bytes(), name.as_bytes()].iter().for_each(|part| hasher.write(part));
+        write_parts(numbers, names, |part| hasher.write(part));
         hasher.finish128().into()
     }
 
@@ -73,6 +71,21 @@ impl Fingerprint {
     pub(crate) fn words(self) -> [u32; 4] {
         self.0
     }
+}
+
+/// Writes numbers, the lengths of all names but the last, so that nobody can move where one ends, and
+/// the names.
+#[inline]
+fn write_parts<const N: usize, const M: usize>(
+    numbers: [u32; N],
+    names: [&str; M],
+    mut write: impl FnMut(&[u8]),
+) {
+    // INVARIANT: of longer names no two fit into memory.
+    let len = |name: &&str| u32::try_from(name.len()).unwrap_or(u32::MAX);
+    let lengths = names.iter().take(M.saturating_sub(1)).map(len);
+    numbers.into_iter().chain(lengths).for_each(|number| write(&number.to_le_bytes()));
+    names.into_iter().for_each(|name| write(name.as_bytes()));
 }
 
 impl From<Hash128> for Fingerprint {
@@ -95,8 +108,8 @@ mod tests {
         let mut found = Vec::new();
         for numbers in [[0, 0], [0, 1], [1, 0]] {
             for (namespace, name) in names.iter().flat_map(|a| names.iter().map(move |b| (a, b))) {
-                found.push(Fingerprint::of_parts(numbers, namespace, name));
-                assert_eq!(found.last(), Some(&Fingerprint::of_parts(numbers, namespace, name)));
+                found.push(Fingerprint::of_parts(numbers, [namespace, name]));
+                assert_eq!(found.last(), Some(&Fingerprint::of_parts(numbers, [namespace, name])));
             }
         }
         let count = found.len();

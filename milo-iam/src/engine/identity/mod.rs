@@ -246,5 +246,5 @@ fn may_put(membership: &FactRef<'_>, group_namespace: &str, group: &str) -> bool
 }
 
 fn group_print(namespace: &str, name: &str) -> Fingerprint {
-    Fingerprint::of_parts([], namespace, name)
+    Fingerprint::of_parts([], [namespace, name])
 }
