@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engines::{Outcome, build},
-    measure::{Measured, Times, measure, nanoseconds, percentiles, times},
+    measure::{Measured, Times, mean_of, measure, medians, nanoseconds, percentiles, times},
     world_file::WorldFile,
 };
 
@@ -47,9 +47,9 @@ pub(crate) fn by_ids(file: &WorldFile, questions: usize) -> Result<Outcome> {
     let call = |check: &Option<Check<'_>>| Ok(check.as_ref().is_some_and(Check::is_allowed));
     outcome.measured = measure(&checks, call)?;
     let hot: Vec<_> = checks.iter().take(HOT).cycle().take(checks.len()).collect();
-    let by_ids = times(&hot, call);
+    let [by_ids] = times([&hot], call);
     let hot: Vec<_> = some.iter().take(HOT).cycle().take(some.len()).collect();
-    let from_strings = times(&hot, |question| Ok(snapshot.check(question)));
+    let [from_strings] = times([&hot], |question| Ok(snapshot.check(question)));
     let Memory { facts, grants, names } = snapshot.memory();
     drop(checks);
     drop(snapshot);
@@ -67,45 +67,55 @@ pub(crate) fn from_strings(file: &WorldFile, questions: usize) -> Result<Outcome
     let snapshot = evaluator.snapshot();
     let some = &file.questions[..questions];
     let answers: Vec<bool> = some.iter().map(|question| snapshot.check(question)).collect();
-    let of = |wanted: fn(bool) -> bool| {
+    let set = |wanted: fn(bool) -> bool| -> Vec<&Question> {
         let some = some.iter().zip(&answers).filter(|(_, answer)| wanted(**answer));
-        requests(&some.map(|(question, _)| question).collect::<Vec<_>>(), |request| {
-            snapshot.check(request)
-        })
+        some.map(|(question, _)| question).collect()
     };
-    let (mixed, allowed, denied) = (of(|_| true)?, of(|allowed| allowed)?, of(|allowed| !allowed)?);
+    let sets = [set(|_| true), set(|allowed| allowed), set(|allowed| !allowed)];
+    let [mixed, allowed, denied] = requests(sets, |request| snapshot.check(request));
     outcome.measured = Measured { answers, mixed, allowed, denied };
     Ok(outcome)
 }
 
-/// The times of calls with questions that are made before the clock runs, a few at a time.
-fn requests(questions: &[&Question], call: impl Fn(&Question) -> bool) -> Result<Times> {
-    let (mut all, mut single) = (Duration::ZERO, Vec::with_capacity(questions.len()));
-    for some in questions.chunks(BATCH) {
-        let made = some.iter().map(|question| request(question)).collect::<Result<Vec<_>>>()?;
-        let start = Instant::now();
-        for request in &made {
-            black_box(call(black_box(request)));
+/// As [`times`], of questions that are made before the clock runs, a few at a time.
+fn requests(sets: [Vec<&Question>; 3], call: impl Fn(&Question) -> bool + Copy) -> [Times; 3] {
+    let sets = sets.each_ref();
+    let means = medians(|| {
+        sets.map(|questions| {
+            let mut all = Duration::ZERO;
+            for made in batches(questions) {
+                let start = Instant::now();
+                for request in &made {
+                    black_box(call(black_box(request)));
+                }
+                all += start.elapsed();
+            }
+            mean_of(questions.len(), all)
+        })
+    });
+    let mut means = means.into_iter();
+    sets.map(|questions| {
+        let mut single = Vec::with_capacity(questions.len());
+        for made in batches(questions) {
+            for request in &made {
+                let start = Instant::now();
+                black_box(call(black_box(request)));
+                single.push(nanoseconds(start));
+            }
         }
-        all += start.elapsed();
-    }
-    for some in questions.chunks(BATCH) {
-        let made = some.iter().map(|question| request(question)).collect::<Result<Vec<_>>>()?;
-        for request in &made {
-            let start = Instant::now();
-            black_box(call(black_box(request)));
-            single.push(nanoseconds(start));
-        }
-    }
-    let [p50, p99, p999] = percentiles(single);
-    let mean = all.as_secs_f64() * 1e9 / questions.len().max(1) as f64;
-    Ok(Times { mean, p50, p99, p999 })
+        let [p50, p99, p999] = percentiles(single);
+        Times { mean: means.next().unwrap_or_default(), p50, p99, p999 }
+    })
 }
 
-/// A question that shares nothing with another.
-fn request(question: &Question) -> Result<Question> {
-    let permission = question.permission.to_string().parse()?;
-    Ok(Question { permission, ..question.clone() })
+/// The questions again, a few at a time, each in strings of its own.
+fn batches(questions: &[&Question]) -> impl Iterator<Item = Vec<Question>> {
+    let fresh = |question: &&Question| {
+        let permission = question.permission.to_string().parse();
+        let permission = permission.unwrap_or_else(|_| question.permission.clone());
+        Question { permission, ..(*question).clone() }
+    };
+    questions.chunks(BATCH).map(move |some| some.iter().map(fresh).collect())
 }
 
 fn listed(world: &World) -> Result<Evaluator> {

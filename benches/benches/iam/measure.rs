@@ -1,6 +1,9 @@
 //! Times of calls, and memory.
 
-use std::{hint::black_box, time::Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -8,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// In nanoseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Times {
-    /// Of all calls in a row, with one reading of the clock.
+    /// Of all calls in a row, with one reading of the clock: the median of a few rounds.
     pub(crate) mean: f64,
     /// Of single calls, a reading of the clock included.
     pub(crate) p50: u64,
@@ -26,36 +29,65 @@ pub(crate) struct Measured {
     pub(crate) denied: Times,
 }
 
-/// Asks all questions: once to warm up and to know the answers, and then for each of three sets
-/// once for the mean and once for the percentiles.
+/// How often a mean is taken; the median of them counts, as others use the machine.
+const ROUNDS: usize = 5;
+
+/// Asks all questions once to warm up and to know the answers, then each of three sets for the means,
+/// one after the other and all again, and once for the percentiles.
 pub(crate) fn measure<T>(
     items: &[T],
     mut call: impl FnMut(&T) -> Result<bool>,
 ) -> Result<Measured> {
     let answers: Vec<bool> = items.iter().map(&mut call).collect::<Result<_>>()?;
-    let mut of = |wanted: fn(bool) -> bool| {
+    let set = |wanted: fn(bool) -> bool| -> Vec<&T> {
         let some = items.iter().zip(&answers).filter(|(_, answer)| wanted(**answer));
-        times(&some.map(|(item, _)| item).collect::<Vec<_>>(), &mut call)
+        some.map(|(item, _)| item).collect()
     };
-    let (mixed, allowed, denied) = (of(|_| true), of(|allowed| allowed), of(|allowed| !allowed));
+    let sets = [set(|_| true), set(|allowed| allowed), set(|allowed| !allowed)];
+    let [mixed, allowed, denied] = times(sets.each_ref().map(Vec::as_slice), call);
     Ok(Measured { answers, mixed, allowed, denied })
 }
 
-/// The times of calls.
-pub(crate) fn times<T>(items: &[&T], mut call: impl FnMut(&T) -> Result<bool>) -> Times {
+/// The times of calls, for each of some sets.
+pub(crate) fn times<T, const N: usize>(
+    sets: [&[&T]; N],
+    mut call: impl FnMut(&T) -> Result<bool>,
+) -> [Times; N] {
+    let means = medians(|| sets.map(|items| mean_of(items.len(), all(items, &mut call))));
+    let mut means = means.into_iter();
+    sets.map(|items| {
+        let mut single = Vec::with_capacity(items.len());
+        for item in items {
+            let start = Instant::now();
+            let _ = black_box(call(black_box(item)));
+            single.push(nanoseconds(start));
+        }
+        let [p50, p99, p999] = percentiles(single);
+        Times { mean: means.next().unwrap_or_default(), p50, p99, p999 }
+    })
+}
+
+fn all<T>(items: &[&T], mut call: impl FnMut(&T) -> Result<bool>) -> Duration {
     let start = Instant::now();
     for item in items {
         let _ = black_box(call(black_box(item)));
     }
-    let mean = start.elapsed().as_secs_f64() * 1e9 / items.len().max(1) as f64;
-    let mut single = Vec::with_capacity(items.len());
-    for item in items {
-        let start = Instant::now();
-        let _ = black_box(call(black_box(item)));
-        single.push(nanoseconds(start));
-    }
-    let [p50, p99, p999] = percentiles(single);
-    Times { mean, p50, p99, p999 }
+    start.elapsed()
+}
+
+/// Nanoseconds for each of so many calls that took a time together.
+pub(crate) fn mean_of(calls: usize, together: Duration) -> f64 {
+    together.as_secs_f64() * 1e9 / calls.max(1) as f64
+}
+
+/// The medians of some numbers that are taken over and over.
+pub(crate) fn medians<const N: usize>(mut take: impl FnMut() -> [f64; N]) -> [f64; N] {
+    let rounds: Vec<[f64; N]> = (0..ROUNDS).map(|_| take()).collect();
+    std::array::from_fn(|number| {
+        let mut values: Vec<f64> = rounds.iter().map(|round| round[number]).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values[ROUNDS / 2]
+    })
 }
 
 /// Since a moment.
