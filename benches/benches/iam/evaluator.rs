@@ -72,13 +72,13 @@ pub(crate) fn from_strings(file: &WorldFile, questions: usize) -> Result<Outcome
         some.map(|(question, _)| question).collect()
     };
     let sets = [set(|_| true), set(|allowed| allowed), set(|allowed| !allowed)];
-    let [mixed, allowed, denied] = requests(sets, |request| snapshot.check(request));
+    let [mixed, allowed, denied] = requests(&sets, |request| snapshot.check(request));
     outcome.measured = Measured { answers, mixed, allowed, denied };
     Ok(outcome)
 }
 
 /// As [`times`], of questions that are made before the clock runs, a few at a time.
-fn requests(sets: [Vec<&Question>; 3], call: impl Fn(&Question) -> bool + Copy) -> [Times; 3] {
+fn requests(sets: &[Vec<&Question>; 3], call: impl Fn(&Question) -> bool + Copy) -> [Times; 3] {
     let sets = sets.each_ref();
     let means = medians(|| {
         sets.map(|questions| {
