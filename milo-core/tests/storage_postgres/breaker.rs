@@ -96,6 +96,11 @@ async fn forward(
             state.send_replace(Cable::Whole);
             return;
         }
+        if after == Some(Cable::Cut) {
+            // However soon the answer comes, nobody hears it.
+            state.send_replace(Cable::Cut);
+            end.send_replace(true);
+        }
         if to.write_all(bytes).await.is_err() {
             return;
         }
