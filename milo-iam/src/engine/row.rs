@@ -11,8 +11,8 @@ use super::detail::Detail;
 /// Up to here, to look at each entry of a row costs less than to search.
 const SHORT: usize = 64;
 
-/// Words in a line of the processor's cache.
-const LINE: usize = 16;
+/// So many words of a row are asked for early.
+const EARLY: usize = 32;
 
 /// So many entries are compared at once.
 pub(super) const BLOCK: usize = 16;
@@ -45,6 +45,12 @@ impl<'a, D: Detail> Row<'a, D> {
         Self { words, len, detail: PhantomData }
     }
 
+    /// Whether all entries are looked at together.
+    #[inline]
+    pub(super) fn is_short(self) -> bool {
+        self.len <= SHORT
+    }
+
     /// How many entries there are.
     pub(super) fn len(self) -> usize {
         self.len
@@ -58,8 +64,8 @@ impl<'a, D: Detail> Row<'a, D> {
     /// Asks for its memory, which will be read soon.
     #[inline]
     pub(super) fn prefetch(self) {
-        let words = self.words.iter().take(self.len * (1 + D::WORDS)).step_by(LINE);
-        words.take(2).for_each(prefetch);
+        let words = EARLY.min(self.len * (1 + D::WORDS));
+        prefetch(self.words.get(..words).unwrap_or_default());
     }
 
     /// What the entries are about, in order.
@@ -91,7 +97,7 @@ impl<'a, D: Detail> Row<'a, D> {
             let entry = self.entry(at);
             holds(entry.1).then_some(entry)
         };
-        if self.len <= SHORT { self.scan(wanted, holds_at) } else { self.search(wanted, holds_at) }
+        if self.is_short() { self.scan(wanted, holds_at) } else { self.search(wanted, holds_at) }
     }
 
     /// Looks at all entries, a block at once.
@@ -159,7 +165,7 @@ impl<'a, D: Detail> FewRows<'a, D> {
     pub(super) fn add_all(&mut self, rows: impl Iterator<Item = Row<'a, D>>) -> bool {
         let mut all = true;
         for row in rows.filter(|row| row.len > 0) {
-            match self.rows.get_mut(self.len).filter(|_| row.len <= SHORT) {
+            match self.rows.get_mut(self.len).filter(|_| row.is_short()) {
                 Some(place) => {
                     row.prefetch();
                     *place = row;

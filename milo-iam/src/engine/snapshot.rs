@@ -190,25 +190,31 @@ impl Check<'_> {
     /// Whether what is asked is granted.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
+        if self.has_more {
+            return self.any_allows();
+        }
         let has = |role: Role| self.snapshot.roles.has(role.0, self.permission);
-        let nodes = self.nodes.as_slice();
-        self.few.any_about(nodes, has) || (self.has_more && self.any_allows())
+        self.few.any_about(self.nodes.as_slice(), has)
     }
 
-    /// The same of all subjects and nodes. Each pair is looked for where there is less, so that who is
-    /// bound to much elsewhere, by whomever, pays nothing for it here.
+    /// The same, of more subjects than are at hand. Who is bound to much elsewhere, by whomever, is
+    /// looked for where there is less, and so where others who bind him elsewhere add nothing.
     #[cold]
     fn any_allows(&self) -> bool {
         let Index { by_node, by_subject, .. } = &self.snapshot.index;
         let has = |role: u32| self.snapshot.roles.has(role, self.permission);
         self.subjects.iter().any(|subject| {
             let granted = by_subject.row(subject);
+            let here = |nodes: &[u32]| granted.find_about(nodes, |role| has(role.0)).is_some();
+            if granted.is_short() {
+                return here(self.nodes.as_slice());
+            }
             self.nodes.iter().any(|node| {
                 let bound = by_node.row(node);
                 if bound.len() < granted.len() {
                     bound.find_about(&[subject], |granted| has(granted.role)).is_some()
                 } else {
-                    granted.find_about(&[node], |role| has(role.0)).is_some()
+                    here(&[node])
                 }
             })
         })

@@ -22,9 +22,6 @@ const PART: usize = 4096;
 /// An entry is hardly ever farther than so many bytes from where its hash tells.
 const NEAR: usize = 128;
 
-/// Bytes in a line of the processor's cache.
-const LINE: usize = 64;
-
 /// A run of entries with one hash that is longer is searched, and not looked through.
 const SHORT: usize = 8;
 
@@ -148,13 +145,9 @@ impl<T: Entry> Table<T> {
         let Entries::Settled(parts) = &self.entries else { return };
         let (at, fraction) = place(hash, parts.len());
         let part = parts.get(at).unwrap_or_default();
-        let near = NEAR / size_of::<T>();
-        let first = guess(fraction, part).saturating_sub(near);
-        part.iter()
-            .skip(first)
-            .take(2 * near)
-            .step_by(LINE.div_ceil(size_of::<T>()))
-            .for_each(prefetch);
+        let (guess, near) = (guess(fraction, part), NEAR / size_of::<T>());
+        let around = guess.saturating_sub(near)..part.len().min(guess + near);
+        prefetch(part.get(around).unwrap_or_default());
     }
 
     /// All entries.
